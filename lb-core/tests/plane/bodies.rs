@@ -74,6 +74,9 @@ fn a_body_that_does_not_come_is_408_and_its_client_that_leaves_has_no_status() {
     let mut client = plane.connect();
     assert!(ask(&mut client, half).starts_with("HTTP/1.1 408 "));
     assert_eq!(plane.entry().end(), ("web/<NOSRV>", "408", "cR--"));
+    drop(client);
+    plane.stop();
+    let plane = self::plane(&origin, true, &[], PATIENCE);
     let mut client = plane.connect();
     client.write_all(half.as_bytes()).unwrap();
     drop(client);

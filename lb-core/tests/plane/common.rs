@@ -182,8 +182,14 @@ impl Entry {
     }
 }
 
-/// A short timeout, and one that never matters.
+/// A short timeout, for what runs out whatever happens meanwhile.
 pub(crate) const SHORT: Option<Duration> = Some(Duration::from_millis(60));
+
+/// A timeout that runs out, though not while the machine stands still before what is to be in time.
+pub(crate) const STEADY: Option<Duration> = Some(Duration::from_millis(1500));
+
+/// Between two looks at what is waited for: whoever looks all the time takes a processor from what it waits for.
+const GLANCE: Duration = Duration::from_millis(1);
 
 /// Rules of a `listen` section.
 pub(crate) fn rules(write: impl FnOnce(&mut RulesBuilder<'_>)) -> ProxyRules {
@@ -351,7 +357,7 @@ impl Plane {
         let deadline = Instant::now() + PATIENCE;
         while !holds(&self.plane.balancer()) {
             assert!(Instant::now() < deadline, "not in time: {what}");
-            thread::yield_now();
+            thread::sleep(GLANCE);
         }
     }
 
@@ -374,7 +380,7 @@ impl Plane {
                 return;
             }
             assert!(Instant::now() < deadline, "{busy} places are still held");
-            thread::yield_now();
+            thread::sleep(GLANCE);
         }
     }
 
@@ -402,29 +408,64 @@ pub(crate) fn read_all(mut stream: &TcpStream) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Waits until the kernel has nothing left to send on the connection between these ports.
+/// Waits until the kernel has nothing left to send on this connection.
 pub(crate) fn wait_until_taken(stream: &TcpStream) {
-    let (local, peer) = (stream.local_addr().unwrap(), stream.peer_addr().unwrap());
-    let ports = (
-        format!(":{:04X}", local.port()),
+    let (own, peer) = (stream.local_addr().unwrap(), stream.peer_addr().unwrap());
+    queues_until("the proxy does not read", own, peer, |queues| {
+        queues.is_some_and(|queues| queues.starts_with("00000000:"))
+    });
+}
+
+/// Waits until the other end has read all that was sent, or is gone.
+pub(crate) fn wait_until_read(stream: &TcpStream) {
+    let (own, peer) = (stream.local_addr().unwrap(), stream.peer_addr().unwrap());
+    queues_until("the other end does not read", peer, own, |queues| {
+        queues.is_none_or(|queues| queues.ends_with(":00000000"))
+    });
+}
+
+/// A socket whose queue of connections is full, so that further ones hang, and the connection in it.
+pub(crate) fn full() -> (Socket, TcpStream) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    socket.bind(&any.into()).unwrap();
+    socket.listen(0).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    let queued = TcpStream::connect(address).unwrap();
+    // What has come to a listener counts as unread.
+    let nobody: SocketAddr = "0.0.0.0:0".parse().unwrap();
+    queues_until("the queue has room", address, nobody, |queues| {
+        queues.is_some_and(|queues| queues.ends_with(":00000001"))
+    });
+    (socket, queued)
+}
+
+/// Waits until that holds for the queues, as the kernel shows them, of the socket between these ports.
+fn queues_until(
+    what: &str,
+    own: SocketAddr,
+    peer: SocketAddr,
+    holds: impl Fn(Option<&str>) -> bool,
+) {
+    let (own, peer) = (
+        format!(":{:04X}", own.port()),
         format!(":{:04X}", peer.port()),
     );
     let deadline = Instant::now() + PATIENCE;
     loop {
         let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
-        let row = table
-            .lines()
-            .map(|l| l.split_whitespace().collect::<Vec<_>>());
-        let mut rows = row.filter(|w| w[1].ends_with(&ports.0) && w[2].ends_with(&ports.1));
-        if rows
-            .next()
-            .is_some_and(|words| words[4].starts_with("00000000:"))
-        {
+        let mut rows = table.lines().map(words_of);
+        let row = rows.find(|row| row[1].ends_with(&own) && row[2].ends_with(&peer));
+        if holds(row.map(|row| row[4])) {
             return;
         }
-        assert!(Instant::now() < deadline, "the proxy does not read");
-        thread::yield_now();
+        assert!(Instant::now() < deadline, "{what}");
+        thread::sleep(GLANCE);
     }
+}
+
+fn words_of(row: &str) -> Vec<&str> {
+    row.split_whitespace().collect()
 }
 
 /// Sends text and reads one answer.

@@ -18,7 +18,6 @@ use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
     sync::{Arc, mpsc},
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -29,7 +28,9 @@ use lb_core::{
     http1::Names,
 };
 
-use crate::common::{Origin, PATIENCE, Plane, SHORT, listen, ok, read_head, read_message, rules};
+use crate::common::{
+    Origin, PATIENCE, Plane, SHORT, STEADY, listen, ok, read_head, read_message, rules,
+};
 use frames::{HEADERS, Outcome, Raw, WHOLE, fields, frame};
 
 /// A proxy whose clients speak HTTP/2 from the first byte on.
@@ -283,7 +284,8 @@ fn a_client_that_sends_no_more_of_its_content_is_timed_out_and_one_without_strea
     let origin = Origin::echo();
     let mut proxy = proxy(&origin);
     proxy.timeouts.client = SHORT;
-    proxy.timeouts.http_keep_alive = Some(Duration::from_millis(150));
+    // Its first stream is to begin within that time, too.
+    proxy.timeouts.http_keep_alive = STEADY;
     let plane = Plane::start(vec![proxy]);
     with_client(plane.address(), async |client| {
         let mut ready = client.clone().ready().await.unwrap();

@@ -87,12 +87,13 @@ fn whom_a_rule_drops_in_silence_gets_a_reset_and_no_word() {
     }
 }
 
-/// An origin that says again and again that it is at work, until that cannot be sent, and tells how many bytes could.
-fn chatterer() -> (Origin, mpsc::Receiver<usize>) {
+/// An origin that says again and again that it is at work, until that cannot be sent within `patience`, and tells how
+/// many bytes could.
+fn chatterer(patience: Option<Duration>) -> (Origin, mpsc::Receiver<usize>) {
     let (tell, told) = mpsc::channel();
     let origin = Origin::new(move |mut stream: TcpStream| {
         read_message(&mut stream);
-        stream.set_write_timeout(SHORT).unwrap();
+        stream.set_write_timeout(patience).unwrap();
         // Long ones, or a busy machine goes through what the kernel holds for longer than the test waits.
         let pad = "y".repeat(8000);
         let words = format!("HTTP/1.1 102 Processing\r\nX: {pad}\r\n\r\n").repeat(4);
@@ -111,7 +112,7 @@ const MOST: usize = 64 << 20;
 
 #[test]
 fn interim_responses_that_no_client_reads_are_not_gathered() {
-    let (origin, told) = chatterer();
+    let (origin, told) = chatterer(SHORT);
     let plane = Plane::start(vec![listen("web", Mode::Http, &[origin.address])]);
     let mut client = plane.connect();
     client.write_all(GET.as_bytes()).unwrap();
@@ -123,7 +124,8 @@ fn interim_responses_that_no_client_reads_are_not_gathered() {
 
 #[test]
 fn a_client_that_reads_no_interim_response_has_its_timeout() {
-    let (origin, told) = chatterer();
+    // The origin ends only when it is left.
+    let (origin, told) = chatterer(None);
     let mut proxy = listen("web", Mode::Http, &[origin.address]);
     proxy.timeouts.client = Some(Duration::from_millis(300));
     let plane = Plane::start(vec![proxy]);

@@ -58,6 +58,8 @@ fn tunnel(timeouts: impl FnOnce(&mut Timeouts)) -> (Plane, TcpStream, mpsc::Send
         let _ = wait.lock().unwrap().recv();
     });
     let mut proxy = listen("web", Mode::Http, &[origin.address]);
+    // Those of the tunnel are not those of what leads to it.
+    proxy.timeouts.http_request = Some(PATIENCE);
     timeouts(&mut proxy.timeouts);
     let plane = Plane::start(vec![proxy]);
     let mut client = plane.connect();

@@ -19,7 +19,7 @@ use super::frames::{
     DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, RESET, Raw, SETTINGS, WHOLE,
     WINDOW_UPDATE, frame, request,
 };
-use crate::common::{Origin, Plane, SHORT, ask, connect, listen, ok, read_message};
+use crate::common::{Origin, Plane, SHORT, ask, connect, full, listen, ok, read_message};
 
 /// `:status: 200`.
 const OK: &[u8] = &[0x88];
@@ -115,7 +115,7 @@ fn a_connection_whose_server_is_gone_without_a_word_is_used_no_more() {
         while raw.next().is_some() {}
     });
     let mut proxy = proxy(server.address);
-    proxy.timeouts.server = Some(Duration::from_millis(1200));
+    proxy.timeouts.server = Some(Duration::from_secs(2));
     let plane = Plane::start(vec![proxy]);
     let status =
         || ask(&mut plane.connect(), "GET / HTTP/1.1\r\nHost: a\r\n\r\n")[9..12].to_owned();
@@ -278,13 +278,8 @@ fn a_request_that_is_cancelled_while_it_waits_for_a_server_leaves_the_queue() {
 
 #[test]
 fn a_request_that_is_cancelled_while_its_server_is_connected_to_lets_go_of_it() {
-    // Full, and nobody accepts: what comes next hangs.
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
-    socket.bind(&any.into()).unwrap();
-    socket.listen(0).unwrap();
+    let (socket, _waiting) = full();
     let address = socket.local_addr().unwrap().as_socket().unwrap();
-    let _waiting = TcpStream::connect(address).unwrap();
     let mut proxy = super::proxy(&Origin::echo());
     proxy.backend.as_mut().unwrap().servers[0].address = address.into();
     let plane = Plane::start(vec![proxy]);

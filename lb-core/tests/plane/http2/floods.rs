@@ -117,9 +117,9 @@ fn a_head_that_is_too_long_is_answered_and_too_many_streams_are_refused() {
     assert_eq!(raw.outcome(1), Outcome::Status(431));
     // The client knows the limit by now, and does not keep to it.
     raw.send(&frame(SETTINGS, 1, 0, &[]));
-    for stream in [3, 5, 7] {
-        raw.send(&frame(HEADERS, WHOLE, stream, &request("GET", "/", &[])));
-    }
+    // At once, so that none ends before the last has come.
+    let requests = [3, 5, 7].map(|at| frame(HEADERS, WHOLE, at, &request("GET", "/", &[])));
+    raw.send(&requests.concat());
     assert_eq!(raw.outcome(7), Outcome::Reset(7));
     drop(raw);
     plane.stop();

@@ -16,7 +16,7 @@ use super::{
     },
     proxy,
 };
-use crate::common::{Origin, PATIENCE, Plane, ok, read_head};
+use crate::common::{Origin, PATIENCE, Plane, STEADY, ok, read_head};
 
 /// An origin that answers when it is told to, one request a connection.
 struct Patient {
@@ -255,7 +255,7 @@ fn whoever_ends_its_direction_has_given_up_where_that_is_what_it_means() {
 fn a_quiet_connection_has_the_time_of_a_request_where_none_is_said_for_pauses() {
     let origin = Origin::echo();
     let mut web = proxy(&origin);
-    web.timeouts.http_request = Some(Duration::from_secs(1));
+    web.timeouts.http_request = STEADY;
     let plane = Plane::start(vec![web]);
     let mut raw = Raw::open(plane.address());
     raw.stream

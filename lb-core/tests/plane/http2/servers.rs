@@ -164,13 +164,21 @@ fn a_call_of_grpc_passes_with_its_trailers_and_one_that_fails_at_once_ends_with_
 
 #[test]
 fn clients_share_a_connection_and_another_is_made_when_its_streams_are_taken() {
-    let server = Server::new(|(_, mut respond): Exchange, _| async move {
-        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
-        let answer = Response::builder()
-            .header("content-length", 0)
-            .body(())
-            .unwrap();
-        respond.send_response(answer, true).unwrap();
+    const AT_ONCE: usize = 16;
+    // Whatever comes behind the first request waits until all of them are there.
+    let all = Arc::new(tokio::sync::Barrier::new(AT_ONCE));
+    let server = Server::new(move |(_, mut respond): Exchange, number| {
+        let all = Arc::clone(&all);
+        async move {
+            if number > 0 {
+                all.wait().await;
+            }
+            let answer = Response::builder()
+                .header("content-length", 0)
+                .body(())
+                .unwrap();
+            respond.send_response(answer, true).unwrap();
+        }
     });
     let mut proxy = proxy(&server);
     if let Some(backend) = &mut proxy.backend {
@@ -183,7 +191,7 @@ fn clients_share_a_connection_and_another_is_made_when_its_streams_are_taken() {
     let address = plane.address();
     ask_http1(&mut connect(address), "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     thread::scope(|scope| {
-        for _ in 0..16 {
+        for _ in 0..AT_ONCE {
             scope.spawn(move || {
                 let got = ask_http1(&mut connect(address), "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
                 assert!(got.starts_with("HTTP/1.1 200"), "{got}");
@@ -219,25 +227,29 @@ fn what_a_server_refused_goes_out_again_whatever_it_is() {
 
 #[test]
 fn a_stream_that_its_server_breaks_off_is_the_servers_fault_and_others_go_on() {
-    let server = Server::new(|exchange: Exchange, number| async move {
-        match exchange.0.uri().path() {
-            "/before" => {
-                let (_, mut respond) = exchange;
-                respond.send_reset(Reason::INTERNAL_ERROR);
+    let (passed, has_passed) = tokio::sync::watch::channel(false);
+    let server = Server::new(move |exchange: Exchange, number| {
+        let mut has_passed = has_passed.clone();
+        async move {
+            match exchange.0.uri().path() {
+                "/before" => {
+                    let (_, mut respond) = exchange;
+                    respond.send_reset(Reason::INTERNAL_ERROR);
+                }
+                "/within" => {
+                    let (_, mut respond) = exchange;
+                    let head = Response::builder().header("content-length", "10");
+                    let mut answer = respond
+                        .send_response(head.body(()).unwrap(), false)
+                        .unwrap();
+                    answer
+                        .send_data(Bytes::from_static(b"half"), false)
+                        .unwrap();
+                    has_passed.wait_for(|passed| *passed).await.unwrap();
+                    answer.send_reset(Reason::INTERNAL_ERROR);
+                }
+                _ => echo(exchange, number).await,
             }
-            "/within" => {
-                let (_, mut respond) = exchange;
-                let head = Response::builder().header("content-length", "10");
-                let mut answer = respond
-                    .send_response(head.body(()).unwrap(), false)
-                    .unwrap();
-                answer
-                    .send_data(Bytes::from_static(b"half"), false)
-                    .unwrap();
-                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-                answer.send_reset(Reason::INTERNAL_ERROR);
-            }
-            _ => echo(exchange, number).await,
         }
     });
     let plane = Plane::start(vec![proxy(&server)]);
@@ -247,8 +259,12 @@ fn a_stream_that_its_server_breaks_off_is_the_servers_fault_and_others_go_on() {
     assert_eq!(plane.entry().end(), ("web/s1", "502", "SH--"));
     let mut other = plane.connect();
     std::io::Write::write_all(&mut other, b"GET /within HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
-    let within = crate::common::read_all(&other);
-    assert!(within.contains("half"), "{within}");
+    let mut within = crate::common::read_head(&mut other).unwrap();
+    let mut half = [0; 4];
+    std::io::Read::read_exact(&mut other, &mut half).unwrap();
+    assert_eq!(&half, b"half", "{within}");
+    passed.send(true).unwrap();
+    within.push_str(&crate::common::read_all(&other));
     assert_eq!(plane.entry().end(), ("web/s1", "200", "SD--"));
     let after = ask_http1(&mut stream, "GET /after HTTP/1.1\r\nHost: a\r\n\r\n");
     assert!(after.starts_with("HTTP/1.1 200"), "{after}");

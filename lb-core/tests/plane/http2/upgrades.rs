@@ -1,7 +1,10 @@
 //! Requests that pass two proxies: those that go over to another protocol, in HTTP/2 and past it, whatever it is; what
 //! WebSockets are spoken in (`ws`); and those that name no authority.
 
-use std::io::{Read, Write};
+use std::{
+    io::{Read, Write},
+    time::Duration,
+};
 
 use lb_core::config::{Mode, Protocol};
 
@@ -51,6 +54,8 @@ fn chain(origin: &Origin, protocol: Protocol, websockets: Protocol) -> Plane {
         server.address = Some(address);
         server.protocol = protocol;
         server.websockets = websockets;
+        // The inner one is done when nothing is kept for later any more.
+        server.pool_purge_delay = Some(Duration::from_millis(100));
     })
 }
 
