@@ -10,7 +10,7 @@ use vrrp_proto::Envelope;
 
 use crate::{
     PATIENCE,
-    lan::{Lan, address, node},
+    lan::{Lan, address, driver, node, run},
 };
 
 #[tokio::test]
@@ -56,15 +56,22 @@ async fn when_packets_came_matters_while_nobody_is_active() {
 #[tokio::test]
 async fn whoever_is_heard_at_the_last_moment_is_not_taken_over_from() {
     let lan = Lan::default();
-    let mut low = node(&lan, 100, vec![]);
+    let low = driver(&lan, 100, vec![]);
     let far = now() + PATIENCE;
     lan.with(0, |port| port.appear = Some(far));
+    let owner = node(&lan, 255, vec![]);
+    let has_sent = async {
+        while lan.with(0, |port| port.inbox.is_empty()) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, has_sent).await.unwrap();
+    let mut low = run(low);
     low.becomes(StateKind::Backup).await;
     let deadline = low.status().await.deadline.unwrap();
     // The driver is awake by then, and has found nothing.
     let moment = deadline.before(Duration::from_micros(20));
     lan.with(0, |port| port.appear = Some(moment));
-    let owner = node(&lan, 255, vec![]);
     let heard = async {
         while low.status().await.peers.is_empty() {
             tokio::time::sleep(Duration::from_millis(50)).await;

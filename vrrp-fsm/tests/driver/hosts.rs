@@ -10,7 +10,7 @@ use vrrp_fsm::{
 use vrrp_proto::Family;
 
 use crate::{
-    PATIENCE, ROUTER,
+    INTERVAL, PATIENCE, ROUTER,
     lan::{Lan, address, config, driver, node},
 };
 
@@ -101,7 +101,7 @@ async fn one_that_joins_takes_no_part_before_the_host_hears_for_it() {
     let (_control, mut commands) = mpsc::channel::<Control>(1);
     let silent = |_, _: Observation| {};
     // A good many intervals of the newcomer, in which it hears nobody.
-    let time = Duration::from_millis(600);
+    let time = INTERVAL * 6;
     let ran = tokio::time::timeout(time, driver.run_with(&mut commands, silent)).await;
     assert!(ran.is_err(), "it ended");
     let comer = RouterId::new(1);

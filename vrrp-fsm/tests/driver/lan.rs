@@ -20,7 +20,7 @@ use vrrp_fsm::{
 };
 use vrrp_proto::{Envelope, Family, Priority, Version, Vrid};
 
-use crate::{PATIENCE, ROUTER};
+use crate::{INTERVAL, PATIENCE, ROUTER};
 
 /// A wire between hosts, and what each of them holds.
 #[derive(Clone, Default)]
@@ -205,12 +205,15 @@ pub(crate) fn config(vrid: u8, priority: u8) -> RouterConfig {
     let vrid = Vrid::new(vrid).unwrap();
     let mut config = RouterConfig::new(vrid, Family::Ipv4, Version::V3, vec![vip]);
     config.priority = Priority::new(priority);
-    config.interval = Duration::from_millis(100);
+    config.interval = INTERVAL;
     config
 }
 
 pub(crate) fn node(lan: &Lan, priority: u8, tracks: Vec<Track>) -> Node {
-    let mut driver = driver(lan, priority, tracks);
+    run(driver(lan, priority, tracks))
+}
+
+pub(crate) fn run(mut driver: Driver<MemoryHost>) -> Node {
     let (control, commands) = mpsc::channel(4);
     let (tell, seen) = mpsc::unbounded_channel();
     let task = tokio::spawn(async move {

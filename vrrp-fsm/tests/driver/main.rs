@@ -1,4 +1,4 @@
-//! The tokio driver over hosts in memory, with real timers: elections at an interval of 100 ms.
+//! The tokio driver over hosts in memory, with real timers.
 #![cfg(feature = "tokio")]
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
@@ -18,6 +18,8 @@ use lan::{Lan, address, node};
 
 const ROUTER: RouterId = RouterId::new(0);
 const SCRIPT: Object = Object::Script(1);
+/// Whoever stands still for less than three of them is still Active, and nobody takes over from it.
+const INTERVAL: Duration = Duration::from_millis(300);
 /// Nothing here takes a tenth of it unless it is broken.
 const PATIENCE: Duration = Duration::from_secs(20);
 
