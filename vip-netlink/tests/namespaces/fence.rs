@@ -291,7 +291,7 @@ fn other_addresses_and_users_own_rules_are_untouched() {
 fn a_fenced_address_expires_by_itself() {
     in_namespaces("fence::a_fenced_address_expires_by_itself", |peer| {
         configure();
-        let timeout = Duration::from_millis(600);
+        let timeout = Duration::from_secs(2);
         let mut fence = Fence::new(Options {
             timeout,
             ..Options::default()
@@ -300,7 +300,7 @@ fn a_fenced_address_expires_by_itself() {
         fence.open(&[VIP.into()], None, Access::Full).unwrap();
         drop(fence);
         assert!(!peer.arp_answers(VIP, SOON));
-        crate::support::until(Duration::from_secs(5), "the fence expires", || {
+        crate::support::until(timeout * 5, "the fence expires", || {
             peer.arp_answers(VIP, SOON)
         });
     });

@@ -85,14 +85,10 @@ fn our_addresses_carry_our_mark_and_never_become_a_source() {
                     !shown.contains("valid_lft forever")
                 };
                 assert!(!leased());
-                until(
-                    Duration::from_millis(1500),
-                    "the lease, and the mark",
-                    || {
-                        advert(host, &ADVERT).unwrap();
-                        leased() && mark(VIP) == OURS
-                    },
-                );
+                until(PATIENCE, "the lease, and the mark", || {
+                    advert(host, &ADVERT).unwrap();
+                    leased() && mark(VIP) == OURS
+                });
             });
         },
     );

@@ -96,7 +96,7 @@ pub(crate) fn until(patience: Duration, what: &str, mut is_so: impl FnMut() -> b
             start.elapsed() < patience,
             "not within {patience:?}: {what}"
         );
-        std::thread::yield_now();
+        std::thread::sleep(Duration::from_millis(1));
     }
     start.elapsed()
 }
@@ -225,6 +225,9 @@ impl Drop for Peer {
     }
 }
 
+/// What a probe takes that is answered within a millisecond, or not, on a machine that is busy but goes on.
+const ATTEMPT: Duration = Duration::from_millis(5);
+
 /// Sends ARP probes or neighbour solicitations and hears the answers.
 pub(crate) struct Prober {
     sniffer: Sniffer,
@@ -252,25 +255,37 @@ impl Prober {
         answer.is_some()
     }
 
-    /// Probes for that long, each time after `before`: how many probes there were, and how many were answered.
-    pub(crate) fn answered(&self, time: Duration, before: impl Fn()) -> (usize, usize) {
+    /// Probes for that long, each time after `before`: how many probes there were, and how many were answered. One that
+    /// nobody answered while it took longer than `hold` is none: what is held open for that long had a right to end.
+    pub(crate) fn answered(
+        &self,
+        time: Duration,
+        hold: Duration,
+        before: impl Fn(),
+    ) -> (usize, usize) {
         let start = Instant::now();
         let (mut asked, mut answered) = (0, 0);
         while start.elapsed() < time {
+            let begun = Instant::now();
             before();
-            asked += 1;
-            answered += usize::from(self.answers(Duration::from_millis(100)));
+            let is_answered = self.answers(Duration::from_millis(100));
+            asked += usize::from(is_answered || begun.elapsed() < hold);
+            answered += usize::from(is_answered);
         }
         (asked, answered)
     }
 
-    /// Probes about once a millisecond for that long: when the last answer came, counted from now.
+    /// Probes about once a millisecond for that long: when the last answer came, counted from now. What a probe takes
+    /// beyond [`ATTEMPT`] does not count, neither for the one nor for the other: there the machine, or this program,
+    /// stood still.
     pub(crate) fn last_answer(&self, time: Duration) -> Duration {
-        let start = Instant::now();
-        let mut last = Duration::ZERO;
-        while start.elapsed() < time {
-            if self.answers(Duration::from_millis(1)) {
-                last = start.elapsed();
+        let (mut ran, mut last) = (Duration::ZERO, Duration::ZERO);
+        while ran < time {
+            let begun = Instant::now();
+            let is_answered = self.answers(Duration::from_millis(1));
+            ran += begun.elapsed().min(ATTEMPT);
+            if is_answered {
+                last = ran;
             }
         }
         last
@@ -313,7 +328,7 @@ pub(crate) struct Sniffer {
 }
 
 impl Sniffer {
-    /// The first frame that `wanted` likes, within `patience`.
+    /// The first frame that `wanted` likes, within `patience`; one that is there when that is over has come in time.
     pub(crate) fn next(
         &self,
         patience: Duration,
@@ -322,12 +337,14 @@ impl Sniffer {
         let deadline = Instant::now() + patience;
         let mut buffer = vec![0; 2048];
         loop {
-            let left = deadline.checked_duration_since(Instant::now())?;
+            let left = deadline.saturating_duration_since(Instant::now());
             self.socket
                 .set_read_timeout(Some(left.max(Duration::from_micros(1))))
                 .unwrap();
             match std::io::Read::read(&mut &self.socket, &mut buffer) {
                 Ok(length) if wanted(&buffer[..length]) => return Some(buffer[..length].to_vec()),
+                // Others that never cease are no reason to wait for ever.
+                Ok(_) if Instant::now() > deadline + patience => return None,
                 Ok(_) => {}
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return None,
                 Err(error) => panic!("sniffer: {error}"),
