@@ -32,7 +32,7 @@ fn a_server_that_is_moved_serves_and_is_checked_there_and_stays_there() {
     let dead = free_address();
     let sections = |more: &str| {
         format!(
-            "listen web\n    bind {front}\n    http-reuse always\n    server s {first} check inter 50ms fall 1 rise 1\n{more}"
+            "listen web\n    bind {front}\n    http-reuse always\n    server s {first} check inter 300ms fall 1 rise 1\n{more}"
         )
     };
     let mut daemon = Daemon::start(|folder| config(folder, 2, &sections("")));

@@ -110,7 +110,7 @@ fn clients_beyond_the_limit_of_open_files_wait_and_operators_are_answered() {
         // Everybody who is let in sits there: whoever asks on the other socket is heard.
         let begun = Instant::now();
         assert_eq!(show_info(&daemon, "CurrConns"), answered.len());
-        assert!(begun.elapsed() < Duration::from_secs(2));
+        assert!(begun.elapsed() < Duration::from_secs(10));
         let status = daemon.status().unwrap();
         assert_eq!(status["balancer"]["restarts"], 0, "{}", daemon.log());
         let open = fs::read_dir(format!("/proc/{}/fd", status["balancer"]["pid"])).unwrap();

@@ -10,7 +10,7 @@ use std::{
 
 use rustix::process::Signal;
 
-use crate::support::{Daemon, PATIENCE, config, connect, free_address, kill};
+use crate::support::{Daemon, PATIENCE, config, connect, free_address, is_cut, kill};
 
 /// Sends back what comes.
 pub(crate) fn echo() -> SocketAddr {
@@ -130,17 +130,17 @@ fn thirty_reloads_under_long_connections_pile_nothing_up_and_hard_stop_after_cut
     held.iter_mut().for_each(talk);
 
     daemon.write(|folder| text(folder, false, RELOADS));
-    assert_eq!(daemon.reload()["applied"], true, "{}", daemon.log());
     let began = Instant::now();
+    assert_eq!(daemon.reload()["applied"], true, "{}", daemon.log());
     for (number, session) in held.iter_mut().enumerate() {
         if number % 2 == 1 {
-            assert_eq!(session.read(&mut [0]).unwrap_or(0), 0, "cut");
+            assert!(is_cut(session));
         }
     }
     let took = began.elapsed();
     println!("cut after {took:?}");
-    assert!(took > Duration::from_millis(1200), "{took:?}");
-    assert!(took < Duration::from_millis(5000), "{took:?}");
+    assert!(took >= Duration::from_millis(1500), "{took:?}");
+    assert!(took < Duration::from_millis(8000), "{took:?}");
     let line = session_line(&log, "gone");
     assert!(line.contains(" K- "), "{line}");
     for session in held.iter_mut().step_by(2) {
@@ -156,22 +156,22 @@ fn what_outlives_hard_stop_after_at_sigterm_is_cut_and_logged() {
     let peers = (echo(), log_address);
     let mut daemon = Daemon::start(|folder| {
         let text = config(folder, 1, &sections(addresses, peers, false, 0));
-        let more = format!("log {log_address} local0\n    hard-stop-after 500ms\n    nbthread");
+        let more = format!("log {log_address} local0\n    hard-stop-after 2500ms\n    nbthread");
         text.replace("nbthread", &more)
     });
     let mut session = connect(addresses.0);
     talk(&mut session);
-    kill(i64::from(daemon.child.id()), Signal::TERM);
     let began = Instant::now();
+    kill(i64::from(daemon.child.id()), Signal::TERM);
     // It goes on after the listener is closed.
     while TcpStream::connect(addresses.0).is_ok() {
         assert!(began.elapsed() < PATIENCE, "{}", daemon.log());
         thread::yield_now();
     }
     talk(&mut session);
-    assert_eq!(session.read(&mut [0]).unwrap_or(0), 0, "cut");
+    assert!(is_cut(&mut session));
     let took = began.elapsed();
-    assert!(took > Duration::from_millis(400), "{took:?}");
+    assert!(took >= Duration::from_millis(2500), "{took:?}");
     line_with(
         &log,
         "soft-stop running for too long, performing a hard-stop.",

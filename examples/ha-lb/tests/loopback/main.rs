@@ -10,6 +10,8 @@
 mod addresses;
 mod descriptors;
 mod files;
+#[path = "../gauge/mod.rs"]
+mod gauge;
 mod hard_stop;
 mod http2;
 mod reload;

@@ -16,6 +16,7 @@ use std::{
 use rustix::process::Signal;
 use serde_json::Value;
 
+use crate::gauge::Gauge;
 use crate::support::{Daemon, PATIENCE, config, free_address, kill, origin, request};
 
 /// A daemon with one HTTP listener.
@@ -63,6 +64,7 @@ fn a_killed_balancer_serves_again_on_the_same_sockets_and_no_connection_is_refus
     let served = Arc::new(AtomicU32::new(0));
     let (stopped, counter) = (Arc::clone(&stop), Arc::clone(&served));
     // Connects without a pause; only connections that stand when the balancer dies may be cut.
+    let (gauge, began) = (Gauge::start(), Instant::now());
     let client = thread::spawn(move || {
         let (mut longest, mut refused) = (Duration::ZERO, 0);
         let mut last = Instant::now();
@@ -96,7 +98,9 @@ fn a_killed_balancer_serves_again_on_the_same_sockets_and_no_connection_is_refus
     let (longest, refused) = client.join().unwrap();
     println!("longest time without an answer: {longest:?}");
     assert_eq!(refused, 0, "{}", daemon.log());
-    assert!(longest < Duration::from_millis(1000), "{longest:?}");
+    let halts: Duration = gauge.halts(began).iter().sum();
+    let allowed = Duration::from_millis(1000) + halts;
+    assert!(longest < allowed, "{longest:?}, {allowed:?}");
     assert!(
         daemon.log().contains("was killed by signal 9"),
         "{}",
@@ -173,6 +177,7 @@ fn children_end_when_the_supervisor_is_killed() {
 fn a_balancer_that_hangs_is_replaced_on_the_same_sockets_within_a_second() {
     let (daemon, address) = start(origin("o"), free_address());
     let first = daemon.balancer();
+    let gauge = Gauge::start();
     stop(first);
     // Waits in the socket's queue, and is served by the next balancer.
     let began = Instant::now();
@@ -180,7 +185,10 @@ fn a_balancer_that_hangs_is_replaced_on_the_same_sockets_within_a_second() {
     let waited = began.elapsed();
     assert!(answer.unwrap().ends_with('o'), "{}", daemon.log());
     println!("a client waited {waited:?} for a balancer that hangs");
-    assert!(waited < Duration::from_millis(2000), "{waited:?}");
+    // Who judges by silence listens for as long again as the machine stood still.
+    let halts: Duration = gauge.halts(began).iter().sum();
+    let allowed = Duration::from_millis(2000) + halts * 2;
+    assert!(waited < allowed, "{waited:?}, {allowed:?}");
     let log = daemon.log();
     let said = "hangs, an event loop did not turn for 700 ms: killing it";
     assert!(log.contains(said), "{log}");

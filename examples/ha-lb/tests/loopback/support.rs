@@ -262,10 +262,22 @@ pub(crate) fn read_head(stream: &mut TcpStream) -> Option<String> {
     while !head.ends_with(b"\r\n\r\n") {
         match stream.read(&mut byte) {
             Ok(1) => head.push(byte[0]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             _ => return None,
         }
     }
     Some(String::from_utf8_lossy(&head).into_owned())
+}
+
+/// Waits for the end of a connection; whether that is what comes.
+pub(crate) fn is_cut(stream: &mut TcpStream) -> bool {
+    loop {
+        match stream.read(&mut [0]) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return error.kind() == io::ErrorKind::ConnectionReset,
+            Ok(count) => return count == 0,
+        }
+    }
 }
 
 /// One request; the name of who answered.

@@ -12,7 +12,7 @@ use std::{
 
 use crate::{
     hard_stop::{echo, log_socket, session_line, talk},
-    support::{Daemon, PATIENCE, config, connect, free_address, origin, request},
+    support::{Daemon, PATIENCE, config, connect, free_address, is_cut, origin, request},
 };
 
 /// Open descriptors of a process.
@@ -76,7 +76,10 @@ fn ten_upgrades_leave_nothing_behind_and_keep_what_operators_and_managers_rely_o
             after_two = descriptors(pid);
         }
     }
-    assert_eq!(descriptors(pid), after_two, "descriptors");
+    // Those of whoever asked last are closed when that is noticed.
+    until("no more descriptors", &daemon, || {
+        descriptors(pid) <= after_two
+    });
     let written = fs::read_to_string(daemon.path("pid")).unwrap();
     assert_eq!(written.trim(), pid.to_string());
     let status = daemon.status().unwrap();
@@ -137,20 +140,20 @@ fn what_runs_is_finished_by_the_balancer_before_within_hard_stop_after() {
             "listen t\n    mode tcp\n    option tcplog\n    log {log_address} local0\n    bind {front}\n    \
              server s {echo}\n"
         );
-        config(folder, 2, &section).replace("nbthread", "hard-stop-after 1500ms\n    nbthread")
+        config(folder, 2, &section).replace("nbthread", "hard-stop-after 3s\n    nbthread")
     });
     let first = daemon.balancer();
     let mut session = connect(front);
     talk(&mut session);
-    daemon.upgrade();
     let began = Instant::now();
+    daemon.upgrade();
     assert_ne!(daemon.balancer(), first);
     talk(&mut session);
     let mut other = connect(front);
     talk(&mut other);
-    assert_eq!(session.read(&mut [0]).unwrap_or(0), 0, "cut");
+    assert!(is_cut(&mut session));
     let took = began.elapsed();
-    assert!(took > Duration::from_millis(1000), "{took:?}");
+    assert!(took >= Duration::from_secs(3), "{took:?}");
     let line = session_line(&log, "t");
     assert!(line.contains(" K- "), "{line}");
     until("the balancer before ends", &daemon, || {
@@ -191,12 +194,7 @@ fn what_an_operator_wants_of_the_balancer_before_is_done_as_long_as_they_talk() 
     let sessions = ask(&mut line, "show sess");
     assert!(sessions.contains("fe=t"), "{sessions}");
     ask(&mut line, "shutdown sessions server t/s");
-    let end = session.read(&mut [0]);
-    let reset = |error: &std::io::Error| error.kind() == std::io::ErrorKind::ConnectionReset;
-    assert!(
-        end.as_ref().is_ok_and(|count| *count == 0) || end.as_ref().is_err_and(reset),
-        "{end:?}"
-    );
+    assert!(is_cut(&mut session));
 }
 
 #[test]

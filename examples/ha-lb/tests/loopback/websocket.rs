@@ -1,6 +1,7 @@
 //! WebSockets whose both ends others wrote (the tungstenite crate), through the daemon.
 
 use std::{
+    io::ErrorKind,
     net::{SocketAddr, TcpListener, TcpStream},
     sync::Barrier,
     thread,
@@ -63,16 +64,26 @@ fn say(socket: &mut WebSocket<TcpStream>, text: &str) {
     assert_eq!(socket.read().unwrap(), Message::text(text));
 }
 
+/// The next message, or what comes instead.
+fn hear(socket: &mut WebSocket<TcpStream>) -> tungstenite::Result<Message> {
+    loop {
+        match socket.read() {
+            Err(tungstenite::Error::Io(error)) if error.kind() == ErrorKind::Interrupted => {}
+            heard => return heard,
+        }
+    }
+}
+
 /// Reads until the end of the connection, then closes it; what the peer's close frame said, if one came.
 fn end(mut socket: WebSocket<TcpStream>) -> Option<CloseFrame> {
     let mut told = None;
     loop {
-        match socket.read() {
+        match hear(&mut socket) {
             Ok(Message::Close(frame)) => told = frame,
             Ok(other) => unreachable!("{other:?}"),
             Err(tungstenite::Error::ConnectionClosed) => return told,
             Err(tungstenite::Error::Io(error)) => {
-                assert_ne!(error.kind(), std::io::ErrorKind::WouldBlock, "not cut");
+                assert_ne!(error.kind(), ErrorKind::WouldBlock, "not cut");
                 return told;
             }
             Err(tungstenite::Error::Protocol(_)) => return told,
@@ -137,7 +148,7 @@ fn gone(daemon: &Daemon, proxy: &str) {
 fn the_timeout_of_tunnels_takes_the_place_of_the_others_and_cuts_who_is_silent() {
     let (front, server) = (free_address(), server());
     let text =
-        "listen web\n    timeout client 300ms\n    timeout server 300ms\n    timeout tunnel 2s\n";
+        "listen web\n    timeout client 1500ms\n    timeout server 1500ms\n    timeout tunnel 4s\n";
     let daemon = Daemon::start(|folder| {
         let rest = format!("    bind {front}\n    server s {server}\n");
         config(folder, 1, &format!("{text}{rest}"))
@@ -146,21 +157,21 @@ fn the_timeout_of_tunnels_takes_the_place_of_the_others_and_cuts_who_is_silent()
     // Silent for longer than the timeouts of client and server: nothing comes, and it is still there.
     socket
         .get_ref()
-        .set_read_timeout(Some(Duration::from_millis(700)))
+        .set_read_timeout(Some(Duration::from_millis(2000)))
         .unwrap();
-    let silence = socket.read();
+    let silence = hear(&mut socket);
     assert!(
-        matches!(&silence, Err(tungstenite::Error::Io(e)) if e.kind() == std::io::ErrorKind::WouldBlock),
+        matches!(&silence, Err(tungstenite::Error::Io(e)) if e.kind() == ErrorKind::WouldBlock),
         "{silence:?}"
     );
     socket.get_ref().set_read_timeout(Some(PATIENCE)).unwrap();
-    say(&mut socket, "still here");
     let silent = Instant::now();
+    say(&mut socket, "still here");
     assert_eq!(end(socket), None);
     let took = silent.elapsed();
     println!("cut after {took:?}");
-    assert!(took > Duration::from_millis(1800), "{took:?}");
-    assert!(took < Duration::from_millis(5000), "{took:?}");
+    assert!(took >= Duration::from_secs(4), "{took:?}");
+    assert!(took < Duration::from_secs(10), "{took:?}");
     gone(&daemon, "web");
 }
 
@@ -176,7 +187,7 @@ fn an_idle_tunnel_outlives_reloads_and_hard_stop_after_ends_it_where_its_proxy_i
         let second =
             format!("listen other\n    bind {other}\n    server s {server} weight {weight}\n");
         config(folder, 1, &format!("{first}{second}"))
-            .replace("nbthread", "hard-stop-after 1500ms\n    nbthread")
+            .replace("nbthread", "hard-stop-after 3s\n    nbthread")
     };
     let mut daemon = Daemon::start(|folder| text(folder, 1, true));
     let (mut idle, mut kept) = (open(front), open(other));
@@ -186,14 +197,14 @@ fn an_idle_tunnel_outlives_reloads_and_hard_stop_after_ends_it_where_its_proxy_i
     }
     say(&mut idle, "three reloads later");
     daemon.write(|folder| text(folder, 9, false));
-    assert_eq!(daemon.reload()["applied"], true, "{}", daemon.log());
     let reloaded = Instant::now();
+    assert_eq!(daemon.reload()["applied"], true, "{}", daemon.log());
     say(&mut idle, "its section is gone");
     assert_eq!(end(idle), None);
     let took = reloaded.elapsed();
     println!("cut after {took:?}");
-    assert!(took > Duration::from_millis(1200), "{took:?}");
-    assert!(took < Duration::from_millis(5000), "{took:?}");
+    assert!(took >= Duration::from_secs(3), "{took:?}");
+    assert!(took < Duration::from_secs(9), "{took:?}");
     say(&mut kept, "the other goes on");
     assert_eq!(daemon.status().unwrap()["balancer"]["restarts"], 0);
 }

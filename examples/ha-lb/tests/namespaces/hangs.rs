@@ -10,6 +10,7 @@ use nix::sys::{ptrace, wait};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
+    gauge::Gauge,
     processes::{Site, VIP},
     support::{Needs, enclosed, wait_for},
 };
@@ -17,6 +18,15 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(10);
 /// A second, and what a busy machine and the question for it may take.
 const SEEN: Duration = Duration::from_millis(1500);
+
+/// A speaker that is silent for 3 s is killed; its last sign of life may be a little older than what stopped it.
+const GIVEN_UP: Duration = Duration::from_millis(2500);
+
+/// What `began` then may take: a machine that stood still did so for all, and who is awake again listens for as long
+/// before it judges.
+fn seen_within(gauge: &Gauge, began: Instant) -> Duration {
+    SEEN + gauge.halts(began).iter().sum::<Duration>() * 2
+}
 
 #[test]
 fn a_speaker_gives_the_address_up_while_its_supervisor_is_stopped() {
@@ -27,6 +37,7 @@ fn a_speaker_gives_the_address_up_while_its_supervisor_is_stopped() {
         || {
             let scratch = tempfile::tempdir().unwrap();
             let site = Site::start(scratch.path(), "script \"pidof haproxy\"", "", "");
+            let gauge = Gauge::start();
             // The balancer too: nobody else would notice.
             let status = site.node.status().unwrap();
             let signal = |role: &str, signal| {
@@ -39,14 +50,14 @@ fn a_speaker_gives_the_address_up_while_its_supervisor_is_stopped() {
             wait_for("the address goes", PATIENCE, || {
                 (!site.node.holds(VIP)).then_some(())
             });
-            println!(
-                "supervisor stopped: address given up after {:?}",
-                began.elapsed()
+            let after = began.elapsed();
+            println!("supervisor stopped: address given up after {after:?}");
+            let allowed = seen_within(&gauge, began);
+            assert!(after < allowed, "{after:?}, {allowed:?}");
+            says(
+                &site,
+                "the supervisor is silent for 800 ms: giving the addresses up",
             );
-            assert!(began.elapsed() < SEEN);
-            let log = site.node.log();
-            let said = "the supervisor is silent for 800 ms: giving the addresses up";
-            assert!(log.contains(said), "{log}");
             // In this order: a supervisor that goes on may end a balancer that is silent.
             signal("balancer", Signal::CONT);
             signal("supervisor", Signal::CONT);
@@ -54,12 +65,19 @@ fn a_speaker_gives_the_address_up_while_its_supervisor_is_stopped() {
                 status["instances"][0]["state"] == "Active"
             });
             assert_eq!(status["vrrp"]["restarts"], 0);
-            let log = site.node.log();
-            let said =
-                "VI_1: Active -> Fault: nobody watches the service: the supervisor is silent";
-            assert!(log.contains(said), "{log}");
+            says(
+                &site,
+                "VI_1: Active -> Fault: nobody watches the service: the supervisor is silent",
+            );
         },
     );
+}
+
+/// A line follows what it tells of.
+fn says(site: &Site, words: &str) {
+    wait_for(&format!("{words}\n{}", site.node.log()), PATIENCE, || {
+        site.node.log().contains(words).then_some(())
+    });
 }
 
 #[test]
@@ -118,6 +136,7 @@ fn a_supervisor_whose_event_loop_alone_stands_still_is_noticed_within_a_second()
         || {
             let scratch = tempfile::tempdir().unwrap();
             let site = Site::start(scratch.path(), "script \"pidof haproxy\"", "", "");
+            let gauge = Gauge::start();
             let main_thread = nix::unistd::Pid::from_raw(pid(&site, "supervisor"));
             let began = stop(main_thread);
             wait_for("the address goes", PATIENCE, || {
@@ -125,7 +144,8 @@ fn a_supervisor_whose_event_loop_alone_stands_still_is_noticed_within_a_second()
             });
             let after = began.elapsed();
             println!("supervisor's event loop stands still: address given up after {after:?}");
-            assert!(after < SEEN, "{after:?}");
+            let allowed = seen_within(&gauge, began);
+            assert!(after < allowed, "{after:?}, {allowed:?}");
             ptrace::detach(main_thread, None).unwrap();
             let status = site.wait("Active again", |status| {
                 status["instances"][0]["state"] == "Active"
@@ -148,7 +168,7 @@ fn a_speaker_whose_work_on_addresses_alone_stands_still_stays_active_and_puts_th
                 let path = node.path("keepalived.conf");
                 let text = fs::read_to_string(&path).unwrap();
                 // No pause of a busy machine is as long as what others wait for.
-                fs::write(&path, text.replace("advert_int 0.2", "advert_int 1")).unwrap();
+                fs::write(&path, text.replace("advert_int 0.7", "advert_int 1")).unwrap();
             });
             wait_for("the address", PATIENCE, || {
                 site.node.holds(VIP).then_some(())
@@ -167,9 +187,7 @@ fn a_speaker_whose_work_on_addresses_alone_stands_still_stays_active_and_puts_th
             let said = format!(
                 "the lease of {VIP} ran out, for the kernel was slow to renew it: putting it back"
             );
-            wait_for("a word of it", PATIENCE, || {
-                site.node.log().contains(&said).then_some(())
-            });
+            says(&site, &said);
             let sent = || {
                 let status = site.node.status().unwrap();
                 status["instances"][0]["counters"]["sent"].as_u64().unwrap()
@@ -204,34 +222,42 @@ fn a_speaker_that_is_stopped_is_told_within_a_second_and_then_replaced() {
         || {
             let scratch = tempfile::tempdir().unwrap();
             let site = Site::start(scratch.path(), "script \"pidof haproxy\"", "", "");
+            let gauge = Gauge::start();
             let stands_still = |site: &Site| site.node.log().matches("stands still").count();
-            site.node.signal(&["vrrp"], Signal::STOP);
+            let before = stands_still(&site);
+            let speaker = Pid::from_raw(pid(&site, "vrrp")).unwrap();
             let began = Instant::now();
+            kill_process(speaker, Signal::STOP).unwrap();
             wait_for("a word", PATIENCE, || {
-                (stands_still(&site) == 1).then_some(())
+                (stands_still(&site) > before).then_some(())
             });
             let after = began.elapsed();
             println!("speaker stopped: told after {after:?}");
-            assert!(after < SEEN, "{after:?}");
-            assert_eq!(site.node.ask("/vrrp/hangs"), Some(true.into()));
-            // One that goes on is left in peace.
-            site.node.signal(&["vrrp"], Signal::CONT);
+            let allowed = seen_within(&gauge, began);
+            assert!(after < allowed, "{after:?}, {allowed:?}");
+            let hangs = site.node.ask("/vrrp/hangs");
+            // One that goes on in time is left in peace.
+            kill_process(speaker, Signal::CONT).unwrap();
+            let in_time = began.elapsed() < GIVEN_UP;
             let status = site.wait("turns again", |status| status["vrrp"]["hangs"] == false);
-            assert_eq!(status["vrrp"]["restarts"], 0);
+            let restarts = status["vrrp"]["restarts"].as_u64().unwrap();
+            if in_time {
+                assert_eq!((hangs, restarts), (Some(true.into()), 0));
+            }
 
             site.node.signal(&["vrrp"], Signal::STOP);
             let began = Instant::now();
             site.wait("another speaker is Active", |status| {
-                status["vrrp"]["restarts"] == 1 && status["instances"][0]["state"] == "Active"
+                let again = status["vrrp"]["restarts"] == restarts + 1;
+                again && status["instances"][0]["state"] == "Active"
             });
             println!(
                 "speaker stopped for good: another is Active after {:?}",
                 began.elapsed()
             );
-            let log = site.node.log();
-            assert!(
-                log.contains("hangs, its event loop did not turn for 3 s: killing it"),
-                "{log}"
+            says(
+                &site,
+                "hangs, its event loop did not turn for 3 s: killing it",
             );
         },
     );
@@ -257,6 +283,7 @@ fn a_reload_that_waits_for_a_name_server_holds_nothing_up() {
             let text = fs::read_to_string(&haproxy).unwrap();
             let named = format!("{text} server named some.example:80\n");
             fs::write(&haproxy, named).unwrap();
+            let gauge = Gauge::start();
             site.node.signal(&["supervisor"], Signal::HUP);
             let began = Instant::now();
             let over = || {
@@ -287,7 +314,8 @@ fn a_reload_that_waits_for_a_name_server_holds_nothing_up() {
                 began.elapsed() > Duration::from_secs(2),
                 "nothing was waited for"
             );
-            assert!(slowest < Duration::from_secs(1), "{slowest:?}");
+            let allowed = Duration::from_secs(1) + gauge.halts(began).iter().sum::<Duration>();
+            assert!(slowest < allowed, "{slowest:?}, {allowed:?}");
             let log = site.node.log();
             assert!(!log.contains("the supervisor is silent"), "{log}");
         },

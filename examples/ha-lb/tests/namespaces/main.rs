@@ -19,6 +19,8 @@ mod dumps;
 mod exposition;
 mod failover;
 mod fifos;
+#[path = "../gauge/mod.rs"]
+mod gauge;
 mod golden;
 mod hangs;
 mod interop;
