@@ -1,19 +1,18 @@
 //! The adverts of one host as another one hears them.
 
 use std::{
-    io::Read as _,
     net::Ipv4Addr,
     sync::{Arc, Mutex},
     thread,
     time::{Duration, Instant},
 };
 
-use ha_lb::lab::Host;
-use socket2::{Domain, Protocol, Socket, Type};
+use ha_lb::lab::{Host, probe::FrameSocket};
 
 /// An advert.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Advert {
+    /// When the kernel had it.
     pub(crate) at: Instant,
     pub(crate) priority: u8,
     /// With an Authentication Header.
@@ -26,19 +25,15 @@ pub(crate) struct Adverts(Arc<Mutex<Vec<Advert>>>);
 
 impl Adverts {
     pub(crate) fn of(source: Ipv4Addr, at: &Host) -> Self {
-        const ETH_P_IP: u16 = 0x0800;
-        let protocol = Protocol::from(i32::from(ETH_P_IP.to_be()));
-        let open = || Ok(Socket::new(Domain::PACKET, Type::RAW, Some(protocol)).unwrap());
-        let mut socket = at.run(open).unwrap();
+        let mut socket = at.run(|| FrameSocket::open(at.index())).unwrap();
         let adverts = Self::default();
         let all = adverts.clone();
         thread::spawn(move || {
-            let mut frame = [0; 256];
-            while let Ok(len) = socket.read(&mut frame) {
-                // Behind the Ethernet header.
-                let packet = frame[..len].get(14..).unwrap_or_default();
-                if let Some(advert) = parse(packet, source) {
-                    all.0.lock().unwrap().push(advert);
+            while socket.wait(Duration::from_secs(1)) {
+                while let Some((frame, at)) = socket.receive() {
+                    if let Some(advert) = parse(&frame, source, at) {
+                        all.0.lock().unwrap().push(advert);
+                    }
                 }
             }
         });
@@ -66,8 +61,10 @@ impl Adverts {
     }
 }
 
-/// RFC 791: protocol and source; RFC 4302: the sequence number; RFC 9568 §5.1: the priority.
-fn parse(packet: &[u8], source: Ipv4Addr) -> Option<Advert> {
+/// Ethernet; RFC 791: protocol and source; RFC 4302: the sequence number; RFC 9568 §5.1: the priority.
+fn parse(frame: &[u8], source: Ipv4Addr, at: Instant) -> Option<Advert> {
+    let packet = frame.strip_prefix(frame.get(..12)?)?;
+    let packet = packet.strip_prefix(&[0x08, 0x00])?;
     if packet.get(12..16)? != source.octets() {
         return None;
     }
@@ -80,7 +77,7 @@ fn parse(packet: &[u8], source: Ipv4Addr) -> Option<Advert> {
         _ => return None,
     };
     Some(Advert {
-        at: Instant::now(),
+        at,
         priority: *message.get(2)?,
         sequence,
     })

@@ -11,7 +11,7 @@ use crate::{
 };
 
 const VIP: &str = "192.168.10.99";
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(10);
 const ELECTION: Duration = Duration::from_secs(15);
 const PROGRAMS: [&str; 2] = ["unshare", "ip"];
 
@@ -183,10 +183,15 @@ fn a_virtual_server_is_balanced_beside_the_listener() {
             for node in &mut site.nodes {
                 node.start(Some(&keepalived), &[&haproxy]);
             }
-            // nopreempt and equal priorities, started together: the highest address ends Active.
-            wait_for("one Active", ELECTION, || {
+            // nopreempt and equal priorities, started together: one follows the other.
+            wait_for("one Active, one that hears it", ELECTION, || {
+                let follows = |node: &Node| {
+                    let heard = node.ask("/instances/0/active_address");
+                    node.state() == "Backup" && heard.is_some_and(|from| from.is_string())
+                };
+                let followers = site.nodes.iter().filter(|node| follows(node)).count();
                 let holders = site.nodes.iter().filter(|node| node.holds(VIP)).count();
-                (holders == 1).then_some(())
+                (followers == 1 && holders == 1).then_some(())
             });
             let sticky = wait_for("the virtual server", ELECTION, || {
                 site.origin(&format!("{VIP}:8443"))

@@ -42,13 +42,13 @@ fn config(number: u8, block: &str) -> String {
              garp_master_delay 0\n {more}\n {block}\n virtual_ipaddress {{\n {vip}\n }}\n}}\n"
         )
     };
-    let fast = "version 3\n advert_int 0.2";
+    let own = "version 3\n advert_int 1";
     let unicast = format!(
-        "{fast}\n unicast_src_ip 10.77.0.1{number}\n unicast_peer {{\n 10.77.0.1{peer}\n }}"
+        "{own}\n unicast_src_ip 10.77.0.1{number}\n unicast_peer {{\n 10.77.0.1{peer}\n }}"
     );
     [
-        instance("V3", 51, fast, VIP),
-        instance("V6", 52, fast, "fe80::52/64"),
+        instance("V3", 51, own, VIP),
+        instance("V6", 52, own, "fe80::52/64"),
         instance("UNI", 53, &unicast, "10.77.0.20"),
         instance("V2", 54, "version 2\n advert_int 1", "10.77.0.30"),
     ]

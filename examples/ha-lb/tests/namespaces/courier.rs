@@ -64,7 +64,7 @@ fn a_master_without_an_address_beside_keepalived() {
             });
             assert_eq!(ours.ask("/instances/0/effective_priority").unwrap(), 101);
             let expected = ["<courier><BACKUP>", "<courier><MASTER>"];
-            wait_for("the notify scripts", Duration::from_secs(5), || {
+            wait_for("the notify scripts", ELECTION, || {
                 (notified(&ours) == expected).then_some(())
             });
 
@@ -74,7 +74,7 @@ fn a_master_without_an_address_beside_keepalived() {
                 (ours.state() == "Fault").then_some(())
             });
             let master = "(courier) Entering MASTER STATE";
-            wait_for("keepalived takes over", Duration::from_secs(5), || {
+            wait_for("keepalived takes over", Duration::from_secs(10), || {
                 theirs.log().contains(master).then_some(())
             });
 
@@ -92,14 +92,10 @@ fn a_master_without_an_address_beside_keepalived() {
             );
             assert_eq!(notified(&ours), expected);
             ours.flag("run/go", true);
-            wait_for(
-                "the notify scripts in order",
-                Duration::from_secs(5),
-                || {
-                    let after = ["<courier><FAULT>", "<courier><BACKUP>"];
-                    (notified(&ours) == [expected, after].concat()).then_some(())
-                },
-            );
+            wait_for("the notify scripts in order", ELECTION, || {
+                let after = ["<courier><FAULT>", "<courier><BACKUP>"];
+                (notified(&ours) == [expected, after].concat()).then_some(())
+            });
 
             let log = ours.log();
             let warnings = log

@@ -72,7 +72,7 @@ vrrp_instance V2 {
     nopreempt
     promote_secondaries
     version 3
-    advert_int 0.5
+    advert_int 0.7
     garp_master_delay 4
     garp_master_repeat 2
     notify_deleted /usr/bin/true

@@ -224,7 +224,7 @@ fn compare_log(node: &Node) {
             .lines()
             .take_while(|line| !line.contains("is DOWN")),
     );
-    let ours = wait_for("as many log lines", Duration::from_secs(2), || {
+    let ours = wait_for("as many log lines", Duration::from_secs(10), || {
         let lines = node.syslog();
         let ours = requests(&mut lines.iter().map(String::as_str));
         (ours.len() >= theirs.len()).then_some(ours)

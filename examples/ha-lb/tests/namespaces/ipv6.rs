@@ -13,7 +13,7 @@ const VIPS: &[&str] = &["fe80::52", "2001:db8::100", "192.168.10.50"];
 fn instance(priority: u8) -> String {
     format!(
         "vrrp_instance V6 {{\n state BACKUP\n interface ens37\n virtual_router_id 52\n priority {priority}\n \
-         advert_int 0.5\n virtual_ipaddress {{\n fe80::52\n 2001:db8::100\n }}\n \
+         advert_int 0.7\n virtual_ipaddress {{\n fe80::52\n 2001:db8::100\n }}\n \
          virtual_ipaddress_excluded {{\n 192.168.10.50\n }}\n}}\n"
     )
 }

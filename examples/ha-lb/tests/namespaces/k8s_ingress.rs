@@ -13,7 +13,7 @@ use crate::{
 };
 
 const VIP: &str = "192.168.10.10";
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Down interval of the slowest host at 2 s, with room for start-up.
 const ELECTION: Duration = Duration::from_secs(15);
 

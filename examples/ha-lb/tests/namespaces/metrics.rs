@@ -32,6 +32,7 @@ defaults
   timeout client 5s
   timeout server 5s
   timeout connect 5s
+  timeout check 5s
 frontend web
   option socket-stats
   bind *:80
@@ -63,7 +64,8 @@ fn fetch(client: &Host, url: &str) -> String {
     String::from_utf8(done.stdout).unwrap()
 }
 
-/// Metrics once both checked servers have a result, after three requests.
+/// Metrics once both checked servers have a result and a state, and once three requests and those that are denied are
+/// counted.
 fn scrape(client: &Host, host: &str) -> Document {
     let url = format!("http://{host}/metrics");
     let up = [("proxy", "app"), ("server", "up"), ("state", "L7OK")];
@@ -78,7 +80,9 @@ fn scrape(client: &Host, host: &str) -> Document {
                 .iter()
                 .any(|one| one.1 == labels && one.2 == 1.0)
         };
-        (seen(&up) && seen(&down)).then_some(())
+        let lost = [("proxy", "app"), ("server", "down"), ("state", "DOWN")];
+        let is_lost = document.value("haproxy_server_status", &lost) == 1.0;
+        (seen(&up) && seen(&down) && is_lost).then_some(())
     });
     for _ in 0..3 {
         assert!(!fetch(client, &format!("http://{host}/")).is_empty());
@@ -86,7 +90,23 @@ fn scrape(client: &Host, host: &str) -> Document {
     for path in [":82/no", ":84/no", ":84/no", ":85/"] {
         fetch(client, &format!("http://{host}{path}"));
     }
-    exposition::parse(&fetch(client, &url))
+    // An answer is there before it is counted.
+    wait_for(&format!("counters of {host}"), PATIENCE, || {
+        let document = exposition::parse(&fetch(client, &url));
+        let answered = [("proxy", "app"), ("code", "2xx")];
+        let answered = document.value("haproxy_backend_http_responses_total", &answered);
+        let listener = |family: &str, name: &str| {
+            document.value(
+                &format!("haproxy_listener_{family}_total"),
+                &[("proxy", "web"), ("listener", name)],
+            )
+        };
+        let denied = (
+            listener("requests_denied", "sock-7"),
+            listener("denied_connections", "sock-6"),
+        );
+        (answered == 3.0 && denied == (2.0, 1.0)).then_some(document)
+    })
 }
 
 /// Names, types, HELP lines and labels of all that HAProxy's exporter has.

@@ -42,16 +42,21 @@ fn two_services_fail_over_by_themselves() {
             let scratch = tempfile::tempdir().unwrap();
             let lab = Lab::new().unwrap();
             let mut nodes = [1, 2].map(|number| node(&lab, scratch.path(), number));
-            for node in &mut nodes {
-                node.start(Some(&users_file(FILE)), &[]);
+            let [n1, n2] = &mut nodes;
+            n1.start(Some(&users_file(FILE)), &[]);
+            for vip in [VIP_A, VIP_B] {
+                wait_for("the first has both", ELECTION, || {
+                    n1.holds(vip).then_some(())
+                });
             }
+            n2.start(Some(&users_file(FILE)), &[]);
             let [n1, n2] = &nodes;
             let held_by = |vip: &str, holder: &str| {
                 wait_for(&format!("{vip} only on {holder}"), ELECTION, || {
                     (holders(&[n1, n2], vip) == [holder]).then_some(())
                 });
             };
-            // Equal files: the one that was started first wins both, and its equal leaves them to it.
+            // Equal files: the equal of the one that has them leaves them to it.
             held_by(VIP_A, "n1");
             held_by(VIP_B, "n1");
             for node in [n1, n2] {
@@ -67,10 +72,10 @@ fn two_services_fail_over_by_themselves() {
             n1.flag("run/A.down", true);
             held_by(VIP_A, "n2");
             held_by(VIP_B, "n1");
-            assert_eq!(
-                (n1.state_of("VI_A"), n1.state_of("VI_B")),
-                ("Backup".into(), "Active".into())
-            );
+            wait_for("the states", ELECTION, || {
+                let states = (n1.state_of("VI_A"), n1.state_of("VI_B"));
+                (states == ("Backup".to_owned(), "Active".to_owned())).then_some(())
+            });
 
             // A service that runs again is an equal: it does not take its address back.
             n1.flag("run/A.down", false);

@@ -120,7 +120,7 @@ impl Pair {
         assert_eq!(self.ours.terminate(), Some(0), "{}", self.ours.log());
         wait_for(
             "keepalived takes over after priority 0",
-            Duration::from_secs(3),
+            Duration::from_secs(5),
             || self.has_all(&self.theirs).then_some(()),
         );
         self.nobody_saw_a_bogus_packet();

@@ -47,7 +47,7 @@ impl Site {
         let keepalived = format!(
             "vrrp_script check {{\n {script}\n}}\n\
              vrrp_instance VI_1 {{\n version 3\n state BACKUP\n interface eth0\n virtual_router_id 51\n \
-             priority 100\n advert_int 0.2\n virtual_ipaddress {{\n {VIP}\n }}\n \
+             priority 100\n advert_int 0.7\n virtual_ipaddress {{\n {VIP}\n }}\n \
              track_script {{\n check\n }}\n {instance}\n}}\n"
         );
         let haproxy = format!(

@@ -56,7 +56,9 @@ fn a_reload_begins_on_the_dot_and_takes_its_file_away() {
             "{:?} after its time",
             now.saturating_sub(Duration::from_secs(at))
         );
-        assert_eq!(node.ask("/instances/0/priority").unwrap(), 120);
+        wait_for("the new priority", PATIENCE, || {
+            (node.ask("/instances/0/priority")? == 120).then_some(())
+        });
         assert!(!when.exists() && !mark.exists());
         let supervisor = node.ask("/supervisor/pid").unwrap();
         for (moment, priority) in [("pre", 100), ("post", 120)] {
@@ -81,7 +83,7 @@ fn what_is_saved_before_a_reload_is_how_it_was_at_that_moment() {
         let write = |name: &str, priority: u8| {
             let text = format!(
                 "global_defs {{\n config_save_dir {}\n}}\nvrrp_instance V {{\n version 3\n interface eth0\n \
-                 virtual_router_id 51\n priority {priority}\n advert_int 0.1\n virtual_ipaddress {{\n \
+                 virtual_router_id 51\n priority {priority}\n advert_int 0.7\n virtual_ipaddress {{\n \
                  192.168.10.10\n }}\n}}\n",
                 saved.display()
             );
@@ -138,7 +140,7 @@ fn a_daemon_that_ends_gives_up_the_reload_that_is_under_way() {
             let (mark, saved) = (mark.display(), saved.display());
             format!("global_defs {{\n reload_file {mark}\n config_save_dir {saved}\n}}\n{rest}\n")
         };
-        let instance = "vrrp_instance V {\n version 3\n interface eth0\n virtual_router_id 51\n advert_int 0.1\n \
+        let instance = "vrrp_instance V {\n version 3\n interface eth0\n virtual_router_id 51\n advert_int 0.7\n \
             virtual_ipaddress {\n 192.168.10.10\n }\n}";
         let server =
             "virtual_server 127.0.0.1 8080 {\n protocol TCP\n real_server 127.0.0.1 8081 {\n }\n}";

@@ -59,7 +59,9 @@ fn the_backup_takes_over_and_the_master_comes_back() {
             assert_eq!(master.terminate(), Some(0), "{}", master.log());
             wait_for_only(&backup, &master);
             let resigned = "VI_1: Backup -> Active: 192.168.1.11 resigned";
-            assert!(backup.log().contains(resigned), "{}", backup.log());
+            wait_for(&format!("{resigned}\n{}", backup.log()), ELECTION, || {
+                backup.log().contains(resigned).then_some(())
+            });
         },
     );
 }

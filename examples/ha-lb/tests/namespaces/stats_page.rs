@@ -35,7 +35,7 @@ vrrp_instance \"web_<i>1</i>\" {
     interface eth0
     virtual_router_id 51
     priority 100
-    advert_int 0.3
+    advert_int 0.7
     track_script {
         web_answers
     }
@@ -55,6 +55,7 @@ defaults
     timeout connect 1s
     timeout client 10s
     timeout server 10s
+    timeout check 10s
 frontend shop
     description what customers see
     bind 127.0.0.1:8080
@@ -365,7 +366,12 @@ fn it_refreshes_by_itself_and_what_was_opened_stays_open() {
             for scripts in [true, false] {
                 browser.scripts(scripts);
                 browser.open(PAGE);
-                browser.click("[id='more:web'] summary");
+                // It may be refreshed between two questions.
+                wait_for("it opens", PATIENCE, || {
+                    browser.click("[id='more:web'] summary");
+                    let open = browser.evaluate("document.getElementById('more:web').open");
+                    (open == true).then_some(())
+                });
                 browser.evaluate("window.before = true");
                 wait_for("it is refreshed", PATIENCE, || {
                     (browser.evaluate("window.before === undefined && document.readyState")

@@ -39,7 +39,7 @@ fn a_daemon_resigns_lets_its_addresses_go_closes_and_finishes_in_this_order() {
             let (conf, cfg) = (node.path("k.conf"), node.path("h.cfg"));
             let instance = format!(
                 "vrrp_instance VI_1 {{\n version 3\n state BACKUP\n interface eth0\n virtual_router_id 51\n \
-                 priority 150\n advert_int 0.3\n virtual_ipaddress {{\n {VIP}\n }}\n}}\n"
+                 priority 150\n advert_int 1\n virtual_ipaddress {{\n {VIP}\n }}\n}}\n"
             );
             fs::write(&conf, instance).unwrap();
             fs::write(

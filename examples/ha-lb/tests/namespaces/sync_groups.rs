@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 fn instance(name: &str, vrid: u8, priority: u8, vips: &str) -> String {
     format!(
         "vrrp_instance {name} {{\n version 3\n state BACKUP\n interface ens37\n virtual_router_id {vrid}\n priority \
-         {priority}\n advert_int 0.5\n virtual_ipaddress {{\n {vips}\n }}\n}}\n"
+         {priority}\n advert_int 0.7\n virtual_ipaddress {{\n {vips}\n }}\n}}\n"
     )
 }
 

@@ -38,7 +38,7 @@ fn the_preferred_one_runs_its_script_once() {
                 let node = Node::new(&lab, scratch.path(), &name, "eth0", &[&address]);
                 node.script("etc/keepalived/notify.sh", "echo \"$@\" >>/run/notified");
                 let text = format!(
-                    "global_defs {{\n vrrp_notify_fifo /run/fifo\n}}\nvrrp_instance V {{\n interface eth0\n virtual_router_id 51\n version 3\n advert_int 0.2\n \
+                    "global_defs {{\n vrrp_notify_fifo /run/fifo\n}}\nvrrp_instance V {{\n interface eth0\n virtual_router_id 51\n version 3\n advert_int 1\n \
                      priority {priority}\n garp_lower_prio_repeat 2\n garp_lower_prio_delay 1\n \
                      notify_master \"/etc/keepalived/notify.sh master\"\n \
                      notify_master_rx_lower_pri \"/etc/keepalived/notify.sh heard lower\"\n \
@@ -47,13 +47,17 @@ fn the_preferred_one_runs_its_script_once() {
                 fs::write(node.path("keepalived.conf"), text).unwrap();
                 node
             });
-            for node in &mut nodes {
-                node.start(Some(&node.path("keepalived.conf")), &[]);
-            }
-            let [preferred, other] = &nodes;
-            wait_for("h1 alone", PATIENCE, || {
-                (preferred.holds(VIP) && !other.holds(VIP)).then_some(())
+            let [preferred, other] = &mut nodes;
+            preferred.start(Some(&preferred.path("keepalived.conf")), &[]);
+            wait_for("h1 holds it", PATIENCE, || {
+                preferred.holds(VIP).then_some(())
             });
+            other.start(Some(&other.path("keepalived.conf")), &[]);
+            wait_for("h2 follows", PATIENCE, || {
+                other.ask("/instances/0/peers/0/address")
+            });
+            let [preferred, other] = &nodes;
+            assert!(!other.holds(VIP));
 
             // From now on the other one is deaf, but speaks.
             let deaf = "table inet deaf { chain in { type filter hook input priority 0; ip protocol 112 drop; }; }";

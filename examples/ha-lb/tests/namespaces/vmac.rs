@@ -24,7 +24,7 @@ fn instances(priority: u8, vmac: &str) -> String {
     let instance = |name: &str, vrid: u8, vmac: &str, address: &str| {
         format!(
             "vrrp_instance {name} {{\n version 3\n interface eth0\n virtual_router_id {vrid}\n priority {priority}\n \
-             advert_int 0.2\n {vmac}\n virtual_ipaddress {{\n {address}\n }}\n}}\n"
+             advert_int 0.7\n {vmac}\n virtual_ipaddress {{\n {address}\n }}\n}}\n"
         )
     };
     instance("V4", 51, vmac, VIP)
@@ -246,7 +246,7 @@ fn beside_keepalived(
     let text = |_, priority| {
         let (version, addresses) = match vips {
             [only] => ("version 2\n advert_int 1", (*only).to_owned()),
-            all => ("version 3\n advert_int 0.5", all.join("\n ")),
+            all => ("version 3\n advert_int 0.7", all.join("\n ")),
         };
         format!(
             "vrrp_instance V {{\n {version}\n state BACKUP\n interface ens37\n virtual_router_id 61\n use_vmac\n \
