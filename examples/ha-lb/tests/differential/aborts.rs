@@ -1,13 +1,13 @@
 //! Clients that leave in each phase, and what broken origins do to a body that has begun.
 
 use crate::{
-    case::{Act, Case, Step, sends},
+    case::{Act, Case, PATIENT, Step, sends},
     compare::assert_alike,
 };
 
-pub(crate) const ABORTS: &str = "{global}{http}    timeout connect 1s
-    timeout client 1s
-    timeout server 1s
+pub(crate) const ABORTS: &str = "{global}{http}    timeout connect 10s
+    timeout client 3s
+    timeout server 3s
     timeout queue 1s
     option abortonclose
 frontend front
@@ -48,13 +48,13 @@ pub(crate) const CASES: &[Case] = &[
         &[Step::Send(GET), Step::AtOrigin(b"GET"), Step::HalfClose],
     )
     .origin(&[Act::Head, Act::Stall])
-    .silence(2500),
+    .silence(PATIENT),
     sends(
         "patient_waiting_half_close",
         &[Step::Send(GET), Step::AtOrigin(b"GET"), Step::HalfClose],
     )
     .origin(&[Act::Head, Act::Stall])
-    .silence(2500)
+    .silence(PATIENT)
     .front(2),
     sends(
         "patient_waiting_reset",

@@ -16,7 +16,7 @@ const CONFIG: &str = "global
     set-var proc.a ipv4(192.0.2.1)
 defaults
     mode http
-    timeout connect 1s
+    timeout connect 10s
     timeout client 5s
     timeout server 5s
 frontend f

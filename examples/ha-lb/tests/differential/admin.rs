@@ -8,16 +8,19 @@ use std::{
 };
 
 use crate::{
-    case::{Case, Step, sends},
+    case::{Case, PATIENT, Step, sends},
     client,
     compare::Pair,
     normal,
     peer::{Peer, haproxy_is_installed},
 };
 
-const ADMIN: &str = "{global}{http}    timeout connect 1s
-    timeout client 5s
-    timeout server 5s
+/// The check of a server that commands change is made once, before them; those of the others always end alike.
+const ADMIN: &str = "{global}    max-spread-checks 1
+{http}    timeout connect 10s
+    timeout client 30s
+    timeout server 30s
+    timeout check 10s
 frontend front
     bind {front}
     http-request deny if { path /denied }
@@ -26,12 +29,12 @@ frontend front
 backend servers
     balance roundrobin
     option redispatch
-    server one {a} weight 20 cookie c1 check inter 100ms
+    server one {a} weight 20 cookie c1 check inter 10m
     server two {b} weight 20 maxconn 10
 backend sick
     option httpchk GET /health
-    server dead {dead} check inter 100ms rise 1 fall 2
-    server bad {a} check inter 100ms rise 1 fall 1 backup
+    server dead {dead} check inter 2s rise 1 fall 2
+    server bad {a} check inter 2s rise 1 fall 1 backup
 listen stats
     bind {front2}
     stats enable
@@ -42,7 +45,7 @@ listen stats
     stats refresh 30s
 ";
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Asks both for `text` of the same thing until they agree.
 pub(crate) fn agree(pair: &Pair, what: &str, text: impl Fn(&Peer) -> String) {
@@ -58,6 +61,15 @@ pub(crate) fn agree(pair: &Pair, what: &str, text: impl Fn(&Peer) -> String) {
             unlike(&theirs, &ours)
         );
         thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Waits until it holds of both.
+pub(crate) fn both_are(pair: &Pair, what: &str, holds: impl Fn(&Peer) -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds(&pair.haproxy) || !holds(&pair.ha_lb) {
+        assert!(Instant::now() < deadline, "not in time: {what}");
+        thread::sleep(Duration::from_millis(5));
     }
 }
 
@@ -146,6 +158,18 @@ fn rows(peer: &Peer) -> String {
                 .collect::<Vec<_>>()
         })
         .collect()
+}
+
+/// The first check of every server is over.
+fn all_is_checked(peer: &Peer) -> bool {
+    let rows = rows(peer);
+    [
+        "servers/one check_status=L4OK",
+        "sick/dead check_status=L4CON",
+        "sick/bad check_status=L7OK",
+    ]
+    .iter()
+    .all(|row| rows.lines().any(|line| line == *row))
 }
 
 fn commands(pair: &Pair) {
@@ -356,10 +380,14 @@ fn statistics_and_commands() {
             .unwrap_or_default()
             .to_owned()
     });
+    both_are(&pair, "all is checked", all_is_checked);
     agree(&pair, "servers state", state);
     for case in TRAFFIC {
         both(&pair, |peer| {
-            client::play(case, peer.fronts[0], &peer.origins[0], 1);
+            let case = case.silence(PATIENT);
+            client::play(&case, peer.fronts[0], &peer.origins[0], 1);
+            // The most at once are counted as well.
+            peer.wait_for_clients(0, 0);
         });
     }
     agree(&pair, "changes of servers", |peer| {

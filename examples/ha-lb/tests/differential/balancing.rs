@@ -14,7 +14,7 @@ const HEAD: &str = "global
     stats socket {dir}/stats level admin
 defaults
     mode http
-    timeout connect 1s
+    timeout connect 10s
     timeout client 5s
     timeout server 5s
 frontend front

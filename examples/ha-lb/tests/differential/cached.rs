@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// An age is one second more for one of the two, now and then.
-const CONFIG: &str = "{global}{http}    timeout connect 2s
+const CONFIG: &str = "{global}{http}    timeout connect 10s
     timeout client 5s
     timeout server 5s
 cache small

@@ -11,7 +11,7 @@ pub(crate) enum Step {
     Until(&'static [u8]),
     /// Waits until the origin has received these bytes.
     AtOrigin(&'static [u8]),
-    /// Lets an origin that waits in [`Act::Told`] go on.
+    /// Lets one conversation that waits in [`Act::Told`] go on.
     Tell,
     /// Ends its sending direction.
     HalfClose,
@@ -52,6 +52,9 @@ pub(crate) enum Act {
 pub(crate) const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 /// The usual origin.
 pub(crate) const ANSWERS: &[Act] = &[Act::Head, Act::Body, Act::Send(OK)];
+
+/// Silence, in milliseconds, that does not come: of conversations that the proxy ends, however long the machine stands still.
+pub(crate) const PATIENT: u64 = 20_000;
 
 /// One conversation.
 #[derive(Debug, Clone, Copy)]

@@ -35,8 +35,22 @@ pub(crate) struct Received {
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// As long as a machine may stand still: who has not been told of an exchange has not heard all of it before.
+const STANDSTILL: Duration = Duration::from_secs(2);
+
 /// Plays the client of `case`. `stretch` makes silences longer.
 pub(crate) fn play(case: &Case, address: SocketAddr, origin: &Origin, stretch: u32) -> Received {
+    play_until(case, address, origin, stretch, || true)
+}
+
+/// The same; before the log `has_told` of all that it will tell of, what a short silence means is open.
+pub(crate) fn play_until(
+    case: &Case,
+    address: SocketAddr,
+    origin: &Origin,
+    stretch: u32,
+    has_told: impl Fn() -> bool,
+) -> Received {
     let stream = TcpStream::connect(address).unwrap();
     stream.set_nodelay(true).unwrap();
     let silence = Duration::from_millis(case.silence_ms) * stretch;
@@ -65,8 +79,11 @@ pub(crate) fn play(case: &Case, address: SocketAddr, origin: &Origin, stretch: u
             }
         }
     }
+    let mut heard = Instant::now();
     while client.end.is_none() {
-        if client.read(silence) == 0 && client.end.is_none() {
+        if client.read(silence) > 0 {
+            heard = Instant::now();
+        } else if client.end.is_none() && (has_told() || heard.elapsed() > STANDSTILL * stretch) {
             client.end = Some(End::Open);
         }
     }
@@ -92,7 +109,14 @@ impl Client {
     fn read(&mut self, patience: Duration) -> usize {
         self.stream.set_read_timeout(Some(patience)).unwrap();
         let mut buffer = vec![0; 65536];
-        match self.stream.read(&mut buffer) {
+        // A process that was stopped finds its reading interrupted.
+        let read = loop {
+            match self.stream.read(&mut buffer) {
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                read => break read,
+            }
+        };
+        match read {
             Ok(0) => self.end = Some(End::Closed),
             Ok(count) => {
                 self.bytes.extend_from_slice(&buffer[..count]);

@@ -11,7 +11,7 @@ use crate::{
     pki::Pki,
 };
 
-const HEAD: &str = "{global}{http}    timeout connect 1s
+const HEAD: &str = "{global}{http}    timeout connect 10s
     timeout client 5s
     timeout server 5s
 frontend front

@@ -11,6 +11,7 @@ use crate::{
     client,
     differences::{self, Facet},
     normal,
+    origin::Origin,
     peer::{Peer, Program, haproxy_is_installed},
 };
 
@@ -20,6 +21,9 @@ pub(crate) struct Pair {
     pub(crate) haproxy: Peer,
     pub(crate) ha_lb: Peer,
 }
+
+/// How long log lines are waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 const FACETS: [Facet; 3] = [Facet::Origin, Facet::Client, Facet::Log];
 
@@ -79,27 +83,35 @@ fn seen(peer: &Peer, case: &Case, stretch: u32) -> Seen {
     for origin in &peer.origins {
         origin.play(case.origin);
     }
-    let received = client::play(case, peer.fronts[case.front], &peer.origins[0], stretch);
+    let has_told = || case.logs > 0 && peer.log().len() >= case.logs;
+    let (front, origin) = (peer.fronts[case.front], &peer.origins[0]);
+    let received = client::play_until(case, front, origin, stretch, has_told);
     // The line comes when the proxy is done, which may be after the client is.
-    let deadline = Instant::now() + Duration::from_secs(u64::from(stretch));
+    let deadline = Instant::now() + PATIENCE;
     while peer.log().len() < case.logs && Instant::now() < deadline {
         thread::sleep(Duration::from_millis(2));
     }
     // What the last line cannot tell of: that none comes, and what an origin is still reading when both sides have ended.
-    if case.logs == 0 || stretch > 1 {
-        thread::sleep(Duration::from_millis(50) * stretch);
+    let at_the_latest = Instant::now() + Duration::from_millis(100) * stretch;
+    let is_playing = || peer.origins.iter().any(Origin::is_playing);
+    while (case.logs == 0 || is_playing()) && Instant::now() < at_the_latest {
+        thread::sleep(Duration::from_millis(2));
     }
     let requests: Vec<String> = peer
         .origins
         .iter()
-        .flat_map(crate::origin::Origin::requests)
+        .flat_map(Origin::requests)
         .map(|request| normal::text(&request))
         .collect();
-    Seen {
+    let seen = Seen {
         origin: requests,
         client: format!("{} <{:?}>", normal::text(&received.bytes), received.end),
         log: peer.log(),
-    }
+    };
+    // What is under way yet would be counted and told of in the next conversation.
+    peer.origins.iter().for_each(Origin::hang_up);
+    peer.wait_for_clients(case.front, 0);
+    seen
 }
 
 /// Plays `cases` with both and fails on every difference that is not intended.

@@ -9,7 +9,7 @@ use crate::{
 const DETAILS: &str = "{global}    setenv DETAILS some
     setenv DETAILS_ON 1
     setenv DETAILS_OFF 0
-{http}    timeout connect 2s
+{http}    timeout connect 10s
     timeout client 5s
     timeout server 7s
 frontend front

@@ -7,14 +7,14 @@ use std::{
 
 use crate::{
     admin::agree,
-    case::{Case, Step},
+    case::{Case, PATIENT, Step},
     client,
     compare::Pair,
     normal,
     peer::{Peer, haproxy_is_installed},
 };
 
-const CONFIG: &str = "{global}{http}    timeout connect 1s
+const CONFIG: &str = "{global}{http}    timeout connect 10s
     timeout client 5s
     timeout server 5s
 frontend front
@@ -103,8 +103,10 @@ fn status(peer: &Peer) -> String {
     const GET: &[Step] = &[Step::Send(
         b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
     )];
-    let case = Case::new("get", GET);
+    let case = Case::new("get", GET).silence(PATIENT);
     let received = client::play(&case, peer.fronts[0], &peer.origins[0], 1);
+    // A server with connections cannot be removed.
+    peer.wait_for_clients(0, 0);
     let text = normal::text(&received.bytes);
     text.lines().next().unwrap_or_default().to_owned() + "\n"
 }

@@ -184,8 +184,8 @@ const AS_A_RULE: u64 = 90_000;
 
 /// A connection in /proc/net/tcp.
 struct Row {
-    local: u16,
-    remote: u16,
+    local: SocketAddr,
+    remote: SocketAddr,
     /// Bytes that the kernel holds, sent and not confirmed.
     unsent: u64,
     /// Received and not read.
@@ -195,17 +195,19 @@ struct Row {
 /// The connections of this machine.
 fn connections() -> Vec<Row> {
     let number = |text: &str| u64::from_str_radix(text, 16).unwrap_or(0);
-    let port = |address: &str| {
-        let digits = address.rsplit(':').next();
-        digits.and_then(|digits| u16::from_str_radix(digits, 16).ok())
+    let address = |text: &str| {
+        let (ip, port) = text.split_once(':').unwrap();
+        // As it is in memory.
+        let ip = u32::from_str_radix(ip, 16).unwrap().to_ne_bytes();
+        SocketAddr::from((ip, u16::from_str_radix(port, 16).unwrap()))
     };
     let table = fs::read_to_string("/proc/net/tcp").unwrap();
     let rows = table.lines().skip(1).map(|row| {
         let columns: Vec<&str> = row.split_whitespace().collect();
         let (unsent, unread) = columns[4].split_once(':').unwrap();
         Row {
-            local: port(columns[1]).unwrap(),
-            remote: port(columns[2]).unwrap(),
+            local: address(columns[1]),
+            remote: address(columns[2]),
             unsent: number(unsent),
             unread: number(unread),
         }
@@ -216,7 +218,7 @@ fn connections() -> Vec<Row> {
 /// Connections to an origin in which the kernel holds more than half of its smallest buffer: the balancer, which reads
 /// all that there is while it has room, has none.
 fn unread(origin: SocketAddr) -> usize {
-    let held = |row: &Row| row.remote == origin.port() && row.unread > 32 * 1024;
+    let held = |row: &Row| row.remote == origin && row.unread > 32 * 1024;
     connections().into_iter().filter(held).count()
 }
 
@@ -259,11 +261,11 @@ fn what_the_kernel_holds_is_limited_as_configured() {
         loop {
             let (mut to_client, mut from_server, mut at_origin) = (0, 0, 0);
             for row in connections() {
-                if row.local == peer.fronts[0].port() {
+                if row.local == peer.fronts[0] {
                     to_client += row.unsent;
-                } else if row.remote == peer.origins[0].address.port() {
+                } else if row.remote == peer.origins[0].address {
                     from_server += row.unread;
-                } else if row.local == peer.origins[0].address.port() {
+                } else if row.local == peer.origins[0].address {
                     at_origin += row.unsent;
                 }
             }

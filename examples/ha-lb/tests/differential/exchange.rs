@@ -8,7 +8,7 @@ use crate::{
     pki::Pki,
 };
 
-const CONFIG: &str = "{global}{http}    timeout connect 1s
+const CONFIG: &str = "{global}{http}    timeout connect 10s
     timeout client 5s
     timeout server 5s
     retries 0

@@ -17,7 +17,7 @@ const CONFIG: &str = "{global}
 defaults
     mode http
     log global
-    timeout connect 1s
+    timeout connect 10s
     timeout client 3s
     timeout server 3s
     retries 0

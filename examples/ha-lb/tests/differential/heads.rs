@@ -7,7 +7,7 @@ use crate::{
 
 /// What most files share.
 pub(crate) const PLAIN: &str = "{global}{http}    timeout http-request 5s
-    timeout connect 2s
+    timeout connect 10s
     timeout client 5s
     timeout server 5s
 frontend front
@@ -87,7 +87,7 @@ const REFUSED: &[Case] = &[
         "tls_to_plain",
         &[Send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")],
     ),
-    sends("h2_preface", &[Send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")]),
+    sends("h2_preface", &[Send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")]).logs(0),
     sends("http09", &[Send(b"GET /\r\n\r\n")]),
     sends(
         "version_2_on_1",

@@ -1,7 +1,7 @@
 //! `tcp-response content` and `stick store-response`: what is done to the first bytes of a server.
 
 use crate::{
-    case::{Act::*, Case, Step, sends},
+    case::{Act::*, Case, PATIENT, Step, sends},
     client,
     compare::{Pair, assert_alike},
     peer::{Peer, haproxy_is_installed},
@@ -11,7 +11,7 @@ const TCP: &str = "{global}defaults
     mode tcp
     log global
     option tcplog
-    timeout connect 1s
+    timeout connect 10s
     timeout client 3s
     timeout server 3s
 listen waits
@@ -61,7 +61,7 @@ const STREAMS: &[Case] = &[
         &[Step::Send(b"ping"), Step::Until(b"late"), Step::HalfClose],
     )
     .origin(&[Await(b"ping"), Told, Send(b"late"), ToEnd, Close])
-    .silence(600),
+    .silence(PATIENT),
     sends("short", ASKS).origin(&[Await(b"ping"), Send(b"hel"), Close]),
     // Without a delay rules see the connection before the server has said anything.
     sends(
@@ -73,12 +73,12 @@ const STREAMS: &[Case] = &[
     sends("unconditional", &[]).origin(&[ToEnd, Close]).front(2),
 ];
 
-const HTTP: &str = "{global}{http}    timeout connect 1s
+const HTTP: &str = "{global}{http}    timeout connect 10s
     timeout client 3s
     timeout server 3s
 listen web
     bind {front}
-    tcp-response inspect-delay 300ms
+    tcp-response inspect-delay 10s
     tcp-response content reject if { res.hdr(x-reject) -m found }
     tcp-response content close if { res.hdr(x-close) -m found }
     tcp-response content set-var(txn.seen) res.hdr(x-seen),upper
@@ -121,7 +121,7 @@ fn first_bytes_of_servers_are_judged_alike() {
     assert_alike("first_bytes_of_servers_are_judged_alike", HTTP, RESPONSES);
 }
 
-const LEARNING: &str = "{global}{http}    timeout connect 1s
+const LEARNING: &str = "{global}{http}    timeout connect 10s
     timeout client 3s
     timeout server 3s
 listen web
@@ -139,7 +139,7 @@ listen bytes
     bind {front2}
     mode tcp
     stick-table type binary len 4 size 100 expire 1m
-    tcp-response inspect-delay 300ms
+    tcp-response inspect-delay 10s
     tcp-response content accept if { res.len ge 5 }
     stick store-response payload_lv(0,1)
     server one {a}
@@ -176,7 +176,10 @@ fn servers_are_learned_from_their_answers() {
             peer.origins
                 .iter()
                 .for_each(|origin| origin.play(case.origin));
-            client::play(case, peer.fronts[case.front], &peer.origins[0], 1);
+            let case = case.silence(PATIENT);
+            client::play(&case, peer.fronts[case.front], &peer.origins[0], 1);
+            // Whoever is connected uses the entry.
+            peer.wait_for_clients(case.front, 0);
         }
         for table in ["web", "bytes"] {
             let [theirs, ours] = peers.map(|peer| entries(peer, table));

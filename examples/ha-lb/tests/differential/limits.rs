@@ -6,38 +6,59 @@ use std::{
 };
 
 use crate::{
-    case::{Act, Case, Step},
+    case::{Act, Case, PATIENT, Step},
     client,
     compare::Pair,
     peer::{Peer, haproxy_is_installed},
 };
 
-const CHECKED: &str = "{global}{http}    timeout connect 1s
-    timeout client 5s
-    timeout server 5s
-    timeout queue 300ms
+/// A check may take as long as it takes; only what a server is seen to change to is asked for often.
+const CHECKED: &str = "{global}{http}    timeout connect 10s
+    timeout client 30s
+    timeout server 30s
+    timeout check 10s
 frontend front
     bind {front}
     default_backend servers
 backend servers
     option httpchk GET /health
     option log-health-checks
-    server one {a} check inter 50ms rise 2 fall 2
+    server one {a} check inter 2s fastinter 50ms downinter 50ms rise 2 fall 2
+";
+
+const NARROW: &str = "{global}{http}    timeout connect 10s
+    timeout client 30s
+    timeout server 30s
 frontend narrow
+    bind {front}
+    default_backend impatient
+backend impatient
+    timeout queue 300ms
+    server one {b} maxconn 1
+frontend patient
     bind {front2}
     default_backend one_at_a_time
 backend one_at_a_time
+    timeout queue 30s
     server one {b} maxconn 1
 ";
 
-const PATIENCE: Duration = Duration::from_secs(10);
-const GET: Case = Case::new("get", &[Step::Send(b"GET / HTTP/1.0\r\n\r\n")]);
+const PATIENCE: Duration = Duration::from_secs(20);
+const GET: Case = Case::new("get", &[Step::Send(b"GET / HTTP/1.0\r\n\r\n")]).silence(PATIENT);
 const SICK: &[Act] = &[
     Act::Head,
     Act::Send(b"HTTP/1.0 500 Sick\r\n\r\n"),
     Act::Close,
 ];
 const WELL: &[Act] = &[Act::Head, Act::Send(b"HTTP/1.0 200 OK\r\n\r\n"), Act::Close];
+
+/// Answers when it is told to.
+const HELD: &[Act] = &[
+    Act::Head,
+    Act::Told,
+    Act::Send(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok"),
+    Act::Close,
+];
 
 fn wait_for_log(peer: &Peer, what: &str) -> String {
     let deadline = Instant::now() + PATIENCE;
@@ -78,7 +99,11 @@ fn checks_and_their_lines() {
         lines.push(wait_for_log(peer, "GET /"));
         lines
     };
-    let (theirs, ours) = (story(&pair.haproxy), story(&pair.ha_lb));
+    let (theirs, ours) = thread::scope(|scope| {
+        let theirs = scope.spawn(|| story(&pair.haproxy));
+        let ours = story(&pair.ha_lb);
+        (theirs.join().unwrap(), ours)
+    });
     for (theirs, ours) in theirs.iter().zip(&ours) {
         assert_eq!(ours, theirs, "left: ha-lb, right: haproxy");
     }
@@ -89,50 +114,48 @@ fn a_queue_gives_up_and_serves_in_turn() {
     if !haproxy_is_installed("a_queue_gives_up_and_serves_in_turn") {
         return;
     }
-    let pair = Pair::start(CHECKED);
+    let pair = Pair::start(NARROW);
     let story = |peer: &Peer| {
         let origin = &peer.origins[1];
-        origin.play(&[
-            Act::Head,
-            Act::Told,
-            Act::Send(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok"),
-            Act::Close,
-        ]);
-        peer.forget();
-        let get =
-            |patience: u32| client::play(&GET.silence(1000), peer.fronts[1], origin, patience);
+        let get = |front: usize| {
+            let answer = client::play(&GET, peer.fronts[front], origin, 1);
+            String::from_utf8_lossy(&answer.bytes).into_owned()
+        };
         thread::scope(|scope| {
-            let first = scope.spawn(|| get(5));
+            peer.forget();
+            origin.play(HELD);
+            let first = scope.spawn(|| get(0));
             origin.wait_for(b"GET /", PATIENCE);
             // The second one waits for a place until its time is over.
-            let second = get(1);
-            let refused = wait_for_log(peer, " 503 ");
-            let third = scope.spawn(|| get(5));
+            let mut told = vec![get(0), wait_for_log(peer, " 503 ")];
+            peer.wait_for_clients(0, 1);
+            origin.tell();
+            told.extend([first.join().unwrap(), wait_for_log(peer, " 200 ")]);
+            peer.wait_for_clients(0, 0);
+            told.extend(peer.log());
+
+            peer.forget();
+            origin.play(HELD);
+            let first = scope.spawn(|| get(1));
+            origin.wait_for(b"GET /", PATIENCE);
+            let second = scope.spawn(|| get(1));
             let deadline = Instant::now() + PATIENCE;
-            while !queued(peer) && Instant::now() < deadline {
+            while !queued(peer) {
+                assert!(Instant::now() < deadline, "nobody waits");
                 thread::sleep(Duration::from_millis(2));
             }
             origin.tell();
-            let served = [first.join().unwrap(), third.join().unwrap()];
-            let mut lines = vec![String::from_utf8_lossy(&second.bytes).into_owned(), refused];
-            lines.extend(served.map(|answer| String::from_utf8_lossy(&answer.bytes).into_owned()));
-            // The first check of the other backend may end at any time.
-            let requests = || {
-                let mut log = peer.log();
-                log.retain(|line| !line.contains("Health check"));
-                log
-            };
-            while requests().len() < 3 && Instant::now() < deadline {
+            told.push(first.join().unwrap());
+            peer.wait_for_clients(1, 1);
+            origin.tell();
+            told.push(second.join().unwrap());
+            while peer.log().len() < 2 && Instant::now() < deadline {
                 thread::sleep(Duration::from_millis(2));
             }
-            let mut log = requests();
             // Whether the next one has its place already when a line is written is a matter of chance.
-            for line in &mut log {
-                *line = line.replace(" 2/2/1/1/0 ", " 2/2/1/0/0 ");
-            }
-            log.sort();
-            lines.extend(log);
-            lines
+            let lines = peer.log().into_iter();
+            told.extend(lines.map(|line| line.replace(" 2/2/1/1/0 ", " 2/2/1/0/0 ")));
+            told
         })
     };
     let (theirs, ours) = (story(&pair.haproxy), story(&pair.ha_lb));

@@ -21,7 +21,7 @@ fn config(origin: SocketAddr) -> String {
     stats socket {{dir}}/stats level admin
 defaults
     mode http
-    timeout connect 1s
+    timeout connect 10s
     timeout queue 20s
     timeout client 20s
     timeout server 20s

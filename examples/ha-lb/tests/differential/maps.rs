@@ -71,7 +71,7 @@ fn maps_answer_alike() {
     }
     let values: Vec<String> = EXPRESSIONS.iter().map(|e| format!("[%[{e}]]")).collect();
     let config = format!(
-        "global\n tune.pattern.cache-size 0\n stats socket {{dir}}/stats level admin\ndefaults\n mode http\n timeout connect 1s\n \
+        "global\n tune.pattern.cache-size 0\n stats socket {{dir}}/stats level admin\ndefaults\n mode http\n timeout connect 10s\n \
          timeout client 5s\n timeout server 5s\nfrontend f\n bind {{front}}\n http-request return status 200 \
          content-type text/plain lf-string \"{}\"\n",
         values.join(" ")
@@ -84,7 +84,7 @@ fn maps_answer_alike() {
     }
 }
 
-const CHANGED: &str = "{global}{http}    timeout connect 1s
+const CHANGED: &str = "{global}{http}    timeout connect 10s
     timeout client 5s
     timeout server 5s
 frontend f

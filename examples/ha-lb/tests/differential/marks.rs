@@ -5,7 +5,7 @@ use crate::{
     compare::assert_alike,
 };
 
-const MARKED: &str = "{global}{http}    timeout connect 1s
+const MARKED: &str = "{global}{http}    timeout connect 10s
     timeout client 5s
     timeout server 5s
 frontend front

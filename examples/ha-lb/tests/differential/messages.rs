@@ -17,7 +17,7 @@ use crate::{
 const RULES: &str = "{global}    h1-case-adjust x-served-by X-Served-By
     h1-case-adjust content-length Content-Length
     h1-case-adjust set-cookie Set-Cookie
-{http}    timeout connect 2s
+{http}    timeout connect 10s
     timeout client 5s
     timeout server 5s
 frontend front
@@ -110,9 +110,9 @@ fn lists_hints_and_lengths_are_alike() {
     assert_alike("lists_hints_and_lengths_are_alike", &config, CASES);
 }
 
-const WEBSOCKETS: &str = "{global}{http}    timeout connect 1s
-    timeout client 5s
-    timeout server 5s
+const WEBSOCKETS: &str = "{global}{http}    timeout connect 10s
+    timeout client 30s
+    timeout server 30s
     retries 0
 frontend front
     bind {front}
@@ -148,12 +148,12 @@ fn spoken(front: SocketAddr, case: usize, websocket: bool) -> String {
     };
     let mut client = TcpStream::connect(front).unwrap();
     client
-        .set_read_timeout(Some(Duration::from_secs(5)))
+        .set_read_timeout(Some(Duration::from_secs(20)))
         .unwrap();
     let request = format!("GET / HTTP/1.1\r\nHost: h\r\nX-Case: {case}\r\n{upgrade}\r\n");
     client.write_all(request.as_bytes()).unwrap();
     let (mut head, mut byte) = (Vec::new(), [0]);
-    while !head.ends_with(b"\r\n\r\n") && client.read(&mut byte).is_ok_and(|count| count > 0) {
+    while !head.ends_with(b"\r\n\r\n") && client.read_exact(&mut byte).is_ok() {
         head.push(byte[0]);
     }
     let head = String::from_utf8_lossy(&head).into_owned();

@@ -8,9 +8,9 @@ use crate::{
 
 const MODES: &str = "{global}defaults
     log global
-    timeout connect 1s
-    timeout client 2s
-    timeout server 2s
+    timeout connect 10s
+    timeout client 10s
+    timeout server 10s
 frontend plain
     mode tcp
     bind {front}
@@ -76,12 +76,12 @@ const MIXED: &str = "{global}defaults
     log global
     mode tcp
     option tcplog
-    timeout connect 1s
-    timeout client 2s
-    timeout server 2s
+    timeout connect 10s
+    timeout client 10s
+    timeout server 10s
 frontend mixed
     bind {front}
-    tcp-request inspect-delay 1s
+    tcp-request inspect-delay 10s
     tcp-request content reject if HTTP { path /deny }
     tcp-request content accept if HTTP
     tcp-request content accept if { req.len gt 20 }

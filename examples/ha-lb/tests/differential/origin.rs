@@ -1,6 +1,7 @@
 //! An origin that plays a script and records what it receives.
 
 use std::{
+    collections::BTreeMap,
     io::{self, Read as _, Write as _},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{Arc, Mutex},
@@ -20,10 +21,13 @@ struct Shared {
     script: &'static [Act],
     /// Raised with each case: what earlier conversations still receive is not recorded.
     generation: u64,
-    /// The client has said that the script may go on.
+    /// The client has said that a script may go on: the one that takes this.
     told: bool,
     /// One entry a request, in the order of their first bytes.
     requests: Vec<Vec<u8>>,
+    /// The connections on which a script is being played, by the number of the round.
+    rounds: BTreeMap<u64, TcpStream>,
+    next_round: u64,
 }
 
 /// The origin of one peer.
@@ -43,6 +47,8 @@ impl Origin {
                 generation: 0,
                 told: false,
                 requests: Vec::new(),
+                rounds: BTreeMap::new(),
+                next_round: 0,
             })),
         };
         let shared = Arc::clone(&origin.shared);
@@ -64,6 +70,20 @@ impl Origin {
         shared.generation += 1;
         shared.requests.clear();
         shared.told = false;
+    }
+
+    /// Ends what it is still playing: nobody waits for the rest of an answer until its time is over.
+    pub(crate) fn hang_up(&self) {
+        let mut shared = self.shared.lock().unwrap();
+        shared.generation += 1;
+        for stream in shared.rounds.values() {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Whether it is playing a script to somebody.
+    pub(crate) fn is_playing(&self) -> bool {
+        !self.shared.lock().unwrap().rounds.is_empty()
     }
 
     pub(crate) fn tell(&self) {
@@ -119,15 +139,28 @@ fn serve(stream: TcpStream, shared: &Mutex<Shared>) -> io::Result<()> {
                 return Ok(());
             }
         }
-        let script = shared.lock().unwrap().script;
-        if !connection.round(script)? || first != Some(Act::Head) {
+        if !connection.play()? || first != Some(Act::Head) {
             return Ok(());
         }
     }
 }
 
 impl Connection<'_> {
-    /// False ends the connection.
+    /// Plays the script of the moment. False ends the connection.
+    fn play(&mut self) -> io::Result<bool> {
+        let held = self.stream.try_clone()?;
+        let (script, number) = {
+            let mut shared = self.shared.lock().unwrap();
+            let number = shared.next_round;
+            shared.next_round += 1;
+            shared.rounds.insert(number, held);
+            (shared.script, number)
+        };
+        let played = self.round(script);
+        self.shared.lock().unwrap().rounds.remove(&number);
+        played
+    }
+
     fn round(&mut self, script: &[Act]) -> io::Result<bool> {
         let mut head = Vec::new();
         for act in script {
@@ -135,11 +168,7 @@ impl Connection<'_> {
                 Act::Head => head = self.until(b"\r\n\r\n")?,
                 Act::Body => self.body(&head)?,
                 Act::Await(bytes) => drop(self.until(bytes)?),
-                Act::Told => {
-                    while !self.shared.lock().unwrap().told {
-                        thread::sleep(Duration::from_millis(1));
-                    }
-                }
+                Act::Told => self.wait_until_told()?,
                 Act::ToEnd | Act::Stall => while self.fill()? > 0 {},
                 Act::Send(bytes) => self.stream.write_all(bytes)?,
                 Act::Fill(byte, count) => self.stream.write_all(&vec![*byte; *count])?,
@@ -152,6 +181,21 @@ impl Connection<'_> {
             }
         }
         Ok(true)
+    }
+
+    fn wait_until_told(&self) -> io::Result<()> {
+        let generation = self.shared.lock().unwrap().generation;
+        loop {
+            let mut shared = self.shared.lock().unwrap();
+            if std::mem::take(&mut shared.told) {
+                return Ok(());
+            }
+            if shared.generation != generation {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            drop(shared);
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 
     fn fill(&mut self) -> io::Result<usize> {

@@ -16,7 +16,7 @@ use crate::{
 
 const CONFIG: &str = "{global}defaults
     mode http
-    timeout connect 5s
+    timeout connect 10s
     timeout client 5s
     timeout server 5s
 cache small

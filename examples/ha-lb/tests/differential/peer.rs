@@ -3,12 +3,12 @@
 use std::{
     fs,
     io::{Read as _, Write as _},
-    net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
-        Arc, Mutex,
+        Arc, Condvar, Mutex,
         atomic::{AtomicU32, Ordering},
     },
     thread,
@@ -32,12 +32,26 @@ pub(crate) struct Peer {
     child: Child,
     folder: tempfile::TempDir,
     pub(crate) fronts: Vec<SocketAddr>,
+    /// The names of the sections that listen there.
+    sections: Vec<String>,
     pub(crate) origins: Vec<Origin>,
-    log: Arc<Mutex<Vec<String>>>,
+    log: Arc<Log>,
+    log_address: SocketAddr,
     names: Vec<(String, String)>,
     /// Keeps the address of `{hole}` taken.
-    _hole: Vec<std::net::TcpStream>,
+    _hole: (TcpListener, Vec<TcpStream>),
 }
+
+/// What came to the address of the log.
+#[derive(Debug, Default)]
+struct Log {
+    lines: Mutex<Vec<String>>,
+    /// Raised when a [`MARK`] has come.
+    marks: Condvar,
+}
+
+/// What the test sends there itself: all that was logged before is in front of it.
+const MARK: &str = "mark";
 
 /// Whether HAProxy is there; else the test says so, and fails where `CI` is set.
 pub(crate) fn haproxy_is_installed(test: &str) -> bool {
@@ -103,7 +117,8 @@ impl Peer {
         let origins = vec![Origin::start(), Origin::start()];
         let [fronts @ .., dead] = free_addresses::<4>();
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let (hole, holders) = hole();
+        let log_address = socket.local_addr().unwrap();
+        let hole = hole();
         let mut names = vec![
             ("{front}".to_owned(), fronts[0].to_string()),
             ("{front2}".to_owned(), fronts[1].to_string()),
@@ -111,8 +126,11 @@ impl Peer {
             ("{a}".to_owned(), origins[0].address.to_string()),
             ("{b}".to_owned(), origins[1].address.to_string()),
             ("{dead}".to_owned(), dead.to_string()),
-            ("{hole}".to_owned(), hole.to_string()),
-            ("{log}".to_owned(), socket.local_addr().unwrap().to_string()),
+            (
+                "{hole}".to_owned(),
+                hole.0.local_addr().unwrap().to_string(),
+            ),
+            ("{log}".to_owned(), log_address.to_string()),
             ("{dir}".to_owned(), folder.path().display().to_string()),
         ];
         let text = config.replace("{global}", GLOBAL).replace("{http}", HTTP);
@@ -127,17 +145,21 @@ impl Peer {
             .map(|(name, value)| (value, name))
             .collect();
         let child = spawn(&file, folder.path());
-        let log = Arc::default();
+        let log = Arc::<Log>::default();
         let lines = Arc::clone(&log);
         thread::spawn(move || listen(&socket, &lines));
         let peer = Self {
             child,
             folder,
             fronts: fronts.to_vec(),
+            sections: ["{front}", "{front2}", "{front3}"]
+                .map(|front| listening(config, front))
+                .to_vec(),
             origins,
             log,
+            log_address,
             names,
-            _hole: holders,
+            _hole: hole,
         };
         peer.wait_until_ready(program);
         peer
@@ -149,15 +171,25 @@ impl Peer {
 
     /// Log lines since the last call of [`Peer::forget`], made comparable.
     pub(crate) fn log(&self) -> Vec<String> {
-        let lines = self.log.lock().unwrap();
+        let lines = self.log.lines.lock().unwrap();
         lines
             .iter()
             .map(|line| normal::log_line(line, &self.names))
             .collect()
     }
 
+    /// Drops the lines of all that has been logged before.
     pub(crate) fn forget(&self) {
-        self.log.lock().unwrap().clear();
+        let mut lines = self.log.lines.lock().unwrap();
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.send_to(MARK.as_bytes(), self.log_address).unwrap();
+        let mark = loop {
+            match lines.iter().position(|line| line == MARK) {
+                Some(mark) => break mark,
+                None => lines = self.log.marks.wait(lines).unwrap(),
+            }
+        };
+        lines.drain(..=mark);
     }
 
     /// Text with this peer's addresses replaced by their names.
@@ -172,6 +204,21 @@ impl Peer {
     /// The answer of the runtime socket.
     pub(crate) fn ask(&self, command: &str) -> String {
         self.try_ask(command).unwrap()
+    }
+
+    /// Waits until so many are connected to the section with that front: a client sees the end of its connection before
+    /// that is counted as gone.
+    pub(crate) fn wait_for_clients(&self, front: usize, wanted: usize) {
+        let row = format!("{},FRONTEND,,,{wanted},", self.sections[front]);
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let rows = self.ask("show stat");
+            if rows.lines().any(|line| line.starts_with(&row)) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "no {row} in {rows}");
+            thread::sleep(Duration::from_millis(2));
+        }
     }
 
     fn try_ask(&self, command: &str) -> std::io::Result<String> {
@@ -202,6 +249,20 @@ impl Peer {
     pub(crate) fn output(&self) -> String {
         fs::read_to_string(self.path("output")).unwrap_or_default()
     }
+}
+
+/// The name of the section that listens at `front`.
+fn listening(config: &str, front: &str) -> String {
+    let mut name = "";
+    for line in config.lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match *words {
+            ["frontend" | "listen", section, ..] => name = section,
+            ["bind", address, ..] if address == front => return name.to_owned(),
+            _ => {}
+        }
+    }
+    String::new()
 }
 
 impl Drop for Peer {
@@ -238,11 +299,12 @@ fn run(mut command: Command, folder: &Path) -> Child {
         .unwrap()
 }
 
-fn listen(socket: &UdpSocket, lines: &Mutex<Vec<String>>) {
+fn listen(socket: &UdpSocket, log: &Log) {
     let mut buffer = vec![0; 65536];
     while let Ok(count) = socket.recv(&mut buffer) {
         let line = String::from_utf8_lossy(&buffer[..count]).into_owned();
-        lines.lock().unwrap().push(line);
+        log.lines.lock().unwrap().push(line);
+        log.marks.notify_all();
     }
 }
 
@@ -256,16 +318,23 @@ pub(crate) fn free_addresses<const N: usize>() -> [SocketAddr; N] {
 }
 
 /// An address at which connections are neither taken nor refused: its queue is full.
-fn hole() -> (SocketAddr, Vec<std::net::TcpStream>) {
+fn hole() -> (TcpListener, Vec<TcpStream>) {
+    let listener = small_listener();
+    let waiting = fill(listener.local_addr().unwrap());
+    (listener, waiting)
+}
+
+/// A listener that nobody takes connections from, with room for a few.
+pub(crate) fn small_listener() -> TcpListener {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
     socket.bind(&any.into()).unwrap();
-    socket.listen(0).unwrap();
-    let address = socket.local_addr().unwrap().as_socket().unwrap();
-    let mut holders = vec![std::net::TcpStream::from(socket)];
+    socket.listen(8).unwrap();
+    socket.into()
+}
+
+/// Connections that fill the queue of a [`small_listener`].
+pub(crate) fn fill(address: SocketAddr) -> Vec<TcpStream> {
     let patience = Duration::from_millis(200);
-    while let Ok(stream) = std::net::TcpStream::connect_timeout(&address, patience) {
-        holders.push(stream);
-    }
-    (address, holders)
+    std::iter::from_fn(|| TcpStream::connect_timeout(&address, patience).ok()).collect()
 }

@@ -14,7 +14,7 @@ http-errors site
     errorfile 404 DIR/site-404
 http-errors other
     errorfile 403 DIR/other-403
-{http}    timeout connect 2s
+{http}    timeout connect 10s
     timeout client 5s
     timeout server 5s
     errorfiles site

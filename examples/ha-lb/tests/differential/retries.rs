@@ -67,8 +67,7 @@ const CASES: &[Case] = &[
     sends(
         "retry_none",
         &[Step::Send(b"GET /none/ HTTP/1.1\r\nHost: h\r\n\r\n")],
-    )
-    .silence(2000),
+    ),
     sends(
         "retry_empty",
         &[Step::Send(b"GET /empty/ HTTP/1.1\r\nHost: h\r\n\r\n")],
@@ -112,8 +111,7 @@ const CASES: &[Case] = &[
         "retry_late",
         &[Step::Send(b"GET /late/ HTTP/1.1\r\nHost: h\r\n\r\n")],
     )
-    .origin(&[Act::Head, Act::Stall])
-    .silence(1500),
+    .origin(&[Act::Head, Act::Stall]),
     sends(
         "retry_status",
         &[Step::Send(b"GET /status/ HTTP/1.1\r\nHost: h\r\n\r\n")],

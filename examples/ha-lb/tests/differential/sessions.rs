@@ -15,7 +15,7 @@ const CONFIG: &str = "global
     stats socket {dir}/stats level admin
 defaults
     mode tcp
-    timeout connect 1s
+    timeout connect 10s
     timeout client 30s
     timeout server 30s
 frontend front

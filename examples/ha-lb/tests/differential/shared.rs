@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    case::{Case, Step, sends},
+    case::{Case, PATIENT, Step, sends},
     client,
     peer::{Peer, Program, free_addresses, haproxy_is_installed},
 };
@@ -17,7 +17,7 @@ use crate::{
 fn config(local: &str, [a, b]: [SocketAddr; 2]) -> String {
     format!(
         "{{global}}    localpeer {local}
-{{http}}    timeout connect 1s
+{{http}}    timeout connect 10s
     timeout client 5s
     timeout server 5s
 peers pair
@@ -92,8 +92,11 @@ const EVE: &Case = &sends(
     &[Step::Send(b"GET / HTTP/1.0\r\nX-User: eve\r\n\r\n")],
 );
 
+/// The answer, once the connection is counted as gone.
 fn ask(case: &Case, peer: &Peer) -> String {
-    let received = client::play(case, peer.fronts[0], &peer.origins[0], 1);
+    let case = case.silence(PATIENT);
+    let received = client::play(&case, peer.fronts[0], &peer.origins[0], 1);
+    peer.wait_for_clients(0, 0);
     String::from_utf8_lossy(&received.bytes).into_owned()
 }
 

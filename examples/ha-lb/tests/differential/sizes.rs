@@ -9,7 +9,7 @@ const LARGE: &str = "{global}    tune.bufsize 65536
     tune.maxrewrite 8192
     tune.http.maxhdr 120
 {http}    timeout http-request 5s
-    timeout connect 2s
+    timeout connect 10s
     timeout client 5s
     timeout server 5s
 frontend front
@@ -20,7 +20,7 @@ frontend front
 frontend bytes
     mode tcp
     bind {front2}
-    tcp-request inspect-delay 1s
+    tcp-request inspect-delay 10s
     tcp-request content accept if { req.len gt 40000 }
     tcp-request content reject
     default_backend raw

@@ -4,7 +4,7 @@ use crate::{compare::Pair, peer::haproxy_is_installed};
 
 const CONFIG: &str = "{global}    server-state-base DIR
     server-state-file all
-{http}    timeout connect 1s
+{http}    timeout connect 10s
     timeout client 5s
     timeout server 5s
     load-server-state-from-file global

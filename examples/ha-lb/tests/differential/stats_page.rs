@@ -16,7 +16,7 @@ const PAGES: &str = "global
     description about the whole
 defaults
     mode http
-    timeout connect 1s
+    timeout connect 10s
     timeout client 5s
     timeout server 5s
 frontend front

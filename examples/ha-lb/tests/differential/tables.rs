@@ -1,21 +1,22 @@
-//! Stick tables: what is counted when, what rules see of it, and the commands on tables.
+//! Stick tables: what is counted when, what rules see of it, and the commands on tables. Nothing expires meanwhile, and no
+//! rate begins to fall.
 
 use std::{thread, time::Duration, time::Instant};
 
 use crate::{
-    case::{Act, Case, Step, sends},
+    case::{Act, Case, PATIENT, Step, sends},
     client,
     compare::Pair,
     normal,
     peer::{Peer, haproxy_is_installed},
 };
 
-const TABLES: &str = "{global}{http}    timeout connect 1s
+const TABLES: &str = "{global}{http}    timeout connect 10s
     timeout client 5s
     timeout server 5s
 frontend front
     bind {front}
-    stick-table type ip size 1k expire 30s store gpc0,gpt0,conn_cnt,conn_cur,conn_rate(10s),sess_cnt,sess_rate(10s),http_req_cnt,http_req_rate(10s),http_err_cnt,http_err_rate(10s)
+    stick-table type ip size 1k expire 10m store gpc0,gpt0,conn_cnt,conn_cur,conn_rate(1h),sess_cnt,sess_rate(1h),http_req_cnt,http_req_rate(1h),http_err_cnt,http_err_rate(1h)
     tcp-request connection track-sc0 src
     http-request track-sc1 path,url_dec table keys
     http-request track-sc2 path,url_dec table bytes if { path_beg /odd }
@@ -30,18 +31,18 @@ frontend front
     use_backend stuck if { path_beg /stuck }
     default_backend servers
 backend keys
-    stick-table type string len 20 size 100 expire 1m store gpc0,conn_cnt,conn_cur,http_req_cnt,http_req_rate(10s)
+    stick-table type string len 20 size 100 expire 10m store gpc0,conn_cnt,conn_cur,http_req_cnt,http_req_rate(1h)
 backend keys_ip
-    stick-table type ip size 100 expire 1m store gpc0,conn_cnt
+    stick-table type ip size 100 expire 10m store gpc0,conn_cnt
 backend bytes
-    stick-table type binary len 4 size 100 expire 1m store gpc0
+    stick-table type binary len 4 size 100 expire 10m store gpc0
 backend few
-    stick-table type string len 8 size 1 expire 1m nopurge store gpc0
+    stick-table type string len 8 size 1 expire 10m nopurge store gpc0
 backend servers
     server one {a}
     server two {b}
 backend stuck
-    stick-table type string len 10 size 100 expire 1m
+    stick-table type string len 10 size 100 expire 10m
     stick on hdr(x-user) if { path /stuck }
     server one {a}
     server two {b}
@@ -137,6 +138,14 @@ fn stable(peer: &Peer, command: &str) -> String {
     lines.collect::<String>().trim().to_owned()
 }
 
+/// The answer to a client whose connection ends with it, once it is counted as gone.
+fn ended(peer: &Peer, case: &Case) -> String {
+    let case = case.silence(PATIENT);
+    let received = client::play(&case, peer.fronts[0], &peer.origins[0], 1);
+    peer.wait_for_clients(0, 0);
+    normal::text(&received.bytes)
+}
+
 #[test]
 fn tables_count_and_answer_alike() {
     if !haproxy_is_installed("tables_count_and_answer_alike") {
@@ -148,11 +157,9 @@ fn tables_count_and_answer_alike() {
         let [theirs, ours] = peers.map(|peer| {
             peer.origins[0].play(case.origin);
             peer.origins[1].play(case.origin);
-            let received = client::play(case, peer.fronts[0], &peer.origins[0], 1);
-            normal::text(&received.bytes)
+            ended(peer, case)
         });
         assert_eq!(ours, theirs, "{}", case.name);
-        // Connections end in their own time.
         agree(peers, "show table front");
     }
     for command in COMMANDS {
@@ -162,10 +169,7 @@ fn tables_count_and_answer_alike() {
         peer.ask("disable server servers/two");
     }
     let failed = &sends("failed", &[Step::Send(b"GET /alive HTTP/1.0\r\n\r\n")]);
-    let [theirs, ours] = peers.map(|peer| {
-        let received = client::play(failed, peer.fronts[0], &peer.origins[0], 1);
-        normal::text(&received.bytes)
-    });
+    let [theirs, ours] = peers.map(|peer| ended(peer, failed));
     assert!(theirs.contains("503"), "{theirs}");
     assert_eq!(ours, theirs);
 }

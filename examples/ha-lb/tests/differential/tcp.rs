@@ -1,7 +1,7 @@
 //! `mode tcp`: bytes, half-closes, resets, `Connect from` lines (those of HTTP mode, too) and `option tcplog`.
 
 use crate::{
-    case::{Act::*, Case, Step, sends},
+    case::{Act::*, Case, PATIENT, Step, sends},
     compare::assert_alike,
 };
 
@@ -9,9 +9,9 @@ const TCP: &str = "{global}defaults
     mode tcp
     log global
     retries 1
-    timeout connect 1s
-    timeout client 2s
-    timeout server 1s
+    timeout connect 10s
+    timeout client 4s
+    timeout server 2s
 listen plain
     bind {front}
     server one {a}
@@ -79,7 +79,7 @@ const CASES: &[Case] = &[
     )
     .origin(&[Await(b"ping"), Send(b"pong"), Told, Reset])
     .front(1)
-    .silence(1500),
+    .silence(PATIENT),
     sends("tcp_null", &[Step::HalfClose])
         .origin(&[ToEnd, Close])
         .front(1)
@@ -90,22 +90,23 @@ const CASES: &[Case] = &[
         .logs(0),
     sends("tcp_refused", &[Step::Send(b"ping")])
         .front(2)
-        .silence(2500),
+        .silence(PATIENT),
     sends("tcp_server_timeout", &[Step::Send(b"ping")])
         .origin(&[Await(b"ping"), Stall])
         .front(1)
-        .silence(2500),
+        .silence(PATIENT),
     sends("tcp_client_timeout", &[])
         .origin(&[Send(b"hello"), Stall])
         .front(1)
-        .silence(2500),
+        .silence(PATIENT)
+        .logs(0),
     sends(
         "tcp_half_closed_timeout",
         &[Step::Send(b"ping"), Step::HalfClose],
     )
     .origin(&[ToEnd, Stall])
     .front(1)
-    .silence(2500),
+    .silence(PATIENT),
 ];
 
 #[test]
@@ -116,9 +117,9 @@ fn tcp_mode() {
 const HTTP: &str = "{global}defaults
     mode http
     log global
-    timeout connect 1s
-    timeout client 1s
-    timeout server 1s
+    timeout connect 10s
+    timeout client 10s
+    timeout server 10s
 listen connects
     bind {front}
     http-request return status 200

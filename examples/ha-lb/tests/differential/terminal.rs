@@ -79,11 +79,11 @@ fn terminal_servers_get_their_clients_back() {
     }
     let [a, b, c] = [b'a', b'b', b'c'].map(server);
     let common = format!(
-        "tcp-request inspect-delay 1s\n tcp-request content accept if RDP_COOKIE\n balance first\n \
+        "tcp-request inspect-delay 10s\n tcp-request content accept if RDP_COOKIE\n balance first\n \
          server a {a}\n server b {b}\n server c {c} disabled\n"
     );
     let pair = Pair::start(&format!(
-        "{{global}}defaults\n mode tcp\n timeout connect 5s\n timeout client 20s\n timeout server 20s\n\
+        "{{global}}defaults\n mode tcp\n timeout connect 10s\n timeout client 20s\n timeout server 20s\n\
          listen usual\n bind {{front}}\n persist rdp-cookie\n {common}\
          listen named\n bind {{front2}}\n persist rdp-cookie(other)\n use-server a if {{ req.rdp_cookie(other) -m end .9999 }}\n use-server c if {{ req.rdp_cookie(other) -m end .8888 }}\n {common}\
          listen insists\n bind {{front3}}\n persist rdp-cookie\n option persist\n option redispatch\n {common}"

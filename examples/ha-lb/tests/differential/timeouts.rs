@@ -1,7 +1,7 @@
 //! Each timeout with its status and termination state; retries, redispatch, servers that cannot be reached.
 
 use crate::{
-    case::{Act, Case, OK, Step, sends},
+    case::{Act, Case, OK, PATIENT, Step, sends},
     compare::assert_alike,
 };
 
@@ -10,7 +10,7 @@ const TIMEOUTS: &str = "{global}{http}    option dontlognull
     timeout http-request 400ms
     timeout http-keep-alive 300ms
     timeout connect 300ms
-    timeout client 700ms
+    timeout client 2s
     timeout server 500ms
     timeout queue 300ms
 frontend front
@@ -50,12 +50,12 @@ const CASES: &[Case] = &[
         "timeout_http_request",
         &[Step::Send(b"GET / HTTP/1.1\r\nHost")],
     )
-    .silence(1500),
+    .silence(PATIENT),
     sends("timeout_http_request_nothing", &[])
-        .silence(1500)
+        .silence(PATIENT)
         .logs(0),
     sends("timeout_http_request_nothing_logged", &[])
-        .silence(1500)
+        .silence(PATIENT)
         .front(1),
     sends("null_connection_logged", &[Step::HalfClose]).front(1),
     sends("null_connection", &[Step::HalfClose]).logs(0),
@@ -63,7 +63,7 @@ const CASES: &[Case] = &[
         "timeout_keep_alive",
         &[Step::Send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")],
     )
-    .silence(1500),
+    .silence(PATIENT),
     sends(
         "timeout_keep_alive_second",
         &[
@@ -72,7 +72,7 @@ const CASES: &[Case] = &[
             Step::Send(b"GET /2 HT"),
         ],
     )
-    .silence(1500)
+    .silence(PATIENT)
     .logs(2),
     sends(
         "timeout_body",
@@ -80,19 +80,19 @@ const CASES: &[Case] = &[
             b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc",
         )],
     )
-    .silence(1500),
+    .silence(PATIENT),
     sends(
         "timeout_server",
         &[Step::Send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")],
     )
     .origin(&[Act::Head, Act::Stall])
-    .silence(1500),
+    .silence(PATIENT),
     sends(
         "timeout_server_head",
         &[Step::Send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")],
     )
     .origin(&[Act::Head, Act::Send(b"HTTP/1.1 200 OK\r\nX:"), Act::Stall])
-    .silence(1500),
+    .silence(PATIENT),
     sends(
         "timeout_server_body",
         &[Step::Send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")],
@@ -102,7 +102,7 @@ const CASES: &[Case] = &[
         Act::Send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"),
         Act::Stall,
     ])
-    .silence(1500),
+    .silence(PATIENT),
     sends(
         "timeout_server_post",
         &[Step::Send(
@@ -110,31 +110,31 @@ const CASES: &[Case] = &[
         )],
     )
     .origin(&[Act::Head, Act::Body, Act::Stall])
-    .silence(1500),
+    .silence(PATIENT),
     sends(
         "timeout_connect",
         &[Step::Send(b"GET /hole HTTP/1.1\r\nHost: h\r\n\r\n")],
     )
-    .silence(1500),
+    .silence(PATIENT),
     sends(
         "connect_refused_all",
         &[Step::Send(b"GET /refused HTTP/1.1\r\nHost: h\r\n\r\n")],
     )
-    .silence(3000),
+    .silence(PATIENT),
     sends(
         "connect_redispatched",
         &[Step::Send(
             b"GET /redispatch HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
         )],
     )
-    .silence(2500),
+    .silence(PATIENT),
     sends(
         "connect_redispatched_cookie",
         &[Step::Send(
             b"GET /persistent HTTP/1.1\r\nHost: h\r\nCookie: S=d\r\nConnection: close\r\n\r\n",
         )],
     )
-    .silence(3500),
+    .silence(PATIENT),
     sends(
         "no_servers",
         &[Step::Send(b"GET /empty HTTP/1.1\r\nHost: h\r\n\r\n")],

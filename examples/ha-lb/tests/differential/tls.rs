@@ -8,11 +8,12 @@ use std::{
 };
 
 use crate::{
+    admin::agree,
     compare::Pair,
     peer::{Peer, haproxy_is_installed},
 };
 
-const TLS: &str = "{global}{http}    timeout connect 1s
+const TLS: &str = "{global}{http}    timeout connect 10s
     timeout client 5s
     timeout server 5s
 frontend front
@@ -124,7 +125,7 @@ const TO_SERVERS: &str = "global
     stats socket {dir}/stats level admin
 defaults
     mode http
-    timeout connect 2s
+    timeout connect 10s
     timeout client 5s
     timeout server 5s
     retries 0
@@ -219,7 +220,7 @@ fn tls_to_servers() {
     }
     let folder = tempfile::tempdir().unwrap();
     let pair = Pair::start(&to_servers(folder.path()));
-    assert_eq!(checks(&pair.ha_lb), checks(&pair.haproxy), "left: ha-lb");
+    agree(&pair, "checks", |peer| checks(peer).join("\n"));
     for (number, words) in SERVERS.iter().chain([&CHECKED]).enumerate() {
         for host in ["www.site.example", "else"] {
             let [theirs, ours] = [&pair.haproxy, &pair.ha_lb].map(|peer| {

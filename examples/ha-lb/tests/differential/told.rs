@@ -11,7 +11,7 @@ use crate::{
 
 const HEAD: &str = "{global}defaults
     mode tcp
-    timeout connect 1s
+    timeout connect 10s
     timeout client 5s
     timeout server 5s
 frontend front

@@ -2,6 +2,7 @@
 //! running sessions.
 
 use std::{
+    collections::BTreeMap,
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{Arc, Mutex},
@@ -10,16 +11,20 @@ use std::{
 };
 
 use crate::{
-    admin::{agree, posted},
-    case::{Act, Step, sends},
+    admin::{agree, both_are, posted},
+    case::{Act, PATIENT, Step, sends},
     client,
     compare::Pair,
-    peer::{Peer, haproxy_is_installed},
+    peer::{Peer, fill, haproxy_is_installed, small_listener},
 };
 
-const WATCHED: &str = "{global}{http}    timeout connect 1s
-    timeout client 5s
-    timeout server 5s
+/// The first checks of all servers come at once, and no others while the test runs: whichever passed between two commands
+/// for one peer and behind them for the other would be told of in another order. An agent has all the time that it needs.
+const WATCHED: &str = "{global}    max-spread-checks 1
+{http}    timeout connect 10s
+    timeout client 30s
+    timeout server 30s
+    timeout check 10s
 frontend front
     bind {front}
     stats enable
@@ -29,10 +34,10 @@ frontend front
     use_backend backups if { path_beg /backups }
     default_backend observed
 backend observed
-    server one {a} check inter 1s rise 100 observe layer7 error-limit 2 on-error mark-down
+    server one {a} check addr 127.0.0.1 port {checked} inter 10m rise 100 observe layer7 error-limit 2 on-error mark-down
 backend connected
     retries 0
-    server one {dead} check addr 127.0.0.1 port {port} inter 1s rise 100 observe layer4 error-limit 3 on-error sudden-death
+    server one {dead} check addr 127.0.0.1 port {checked} inter 10m rise 100 observe layer4 error-limit 3 on-error sudden-death
 backend following
     server first {a} track observed/one
     server second {a} track first weight 3
@@ -41,7 +46,7 @@ backend chained
     server middle {a} track observed/one
 backend asked
     option log-health-checks
-    server one {a} weight 40 agent-check agent-port {port} agent-inter 100ms agent-send who\\n
+    server one {a} weight 40 agent-check agent-port {agent} agent-inter 100ms agent-send {front}\\n
     server two {b}
 backend backups
     server main {a} on-marked-up shutdown-backup-sessions
@@ -54,8 +59,15 @@ const SICK: &[Act] = &[
 ];
 const SILENT: &[Act] = &[Act::Head, Act::Stall];
 
-/// The words of the moment, and how often they were said.
-type Words = Arc<Mutex<(&'static str, usize)>>;
+/// What an agent says, and how often each peer has been told so.
+#[derive(Debug, Default)]
+struct Told {
+    said: &'static str,
+    /// By what the peer sends: its own address.
+    times: BTreeMap<Vec<u8>, usize>,
+}
+
+type Words = Arc<Mutex<Told>>;
 
 /// A server that answers each connection with the words of the moment.
 fn agent(words: Words) -> SocketAddr {
@@ -66,13 +78,10 @@ fn agent(words: Words) -> SocketAddr {
             let (mut stream, words) = (stream.unwrap(), Arc::clone(&words));
             thread::spawn(move || {
                 let mut asked = [0; 64];
-                // Health checks only connect.
-                if stream.read(&mut asked).unwrap_or(0) > 0 {
-                    let said = words.lock().unwrap().0;
-                    let _ = stream.write_all(said.as_bytes());
-                    drop(stream);
-                    words.lock().unwrap().1 += 1;
-                }
+                let count = stream.read(&mut asked).unwrap_or(0);
+                let mut told = words.lock().unwrap();
+                let _ = stream.write_all(told.said.as_bytes());
+                *told.times.entry(asked[..count].to_vec()).or_default() += 1;
             });
         }
     });
@@ -130,7 +139,7 @@ fn columns(peer: &Peer) -> String {
     lines
         .filter(|line| !line.contains("END,") && !line.is_empty())
         .map(|line| {
-            let values: Vec<&str> = line.split(',').collect();
+            let values = values(line);
             let shown = names.iter().zip(&values);
             let shown = shown.filter(|(name, _)| SHOWN.contains(name));
             let shown: Vec<String> = shown
@@ -146,13 +155,36 @@ fn columns(peer: &Peer) -> String {
         .collect()
 }
 
+/// The values of a row. Commas between quotes separate none.
+fn values(row: &str) -> Vec<&str> {
+    let mut is_quoted = false;
+    let separates = |c: char| {
+        is_quoted ^= c == '"';
+        c == ',' && !is_quoted
+    };
+    row.split(separates).collect()
+}
+
 fn agree_on_all(pair: &Pair, what: &str) {
     agree(pair, what, changes);
     agree(pair, what, columns);
 }
 
+/// The first check of each server has passed, and the agent was heard.
+fn all_is_checked(peer: &Peer) -> bool {
+    let columns = columns(peer);
+    let has = |server: &str, column: &str| {
+        let mut lines = columns.lines();
+        lines.any(|line| line.starts_with(server) && line.contains(column))
+    };
+    has("observed/one ", " check_status=L4OK ")
+        && has("connected/one ", " check_status=L4OK ")
+        && has("asked/one ", " agent_status=L7OK ")
+        && changes(peer).contains("Agent check for ")
+}
+
 fn get(peer: &Peer, path: &'static [Step]) {
-    let case = sends("get", path);
+    let case = sends("get", path).silence(PATIENT);
     client::play(&case, peer.fronts[0], &peer.origins[0], 1);
 }
 
@@ -168,9 +200,16 @@ fn servers_change_by_more_than_checks() {
     if !haproxy_is_installed("servers_change_by_more_than_checks") {
         return;
     }
-    let words = Arc::new(Mutex::new(("up\n", 0)));
-    let address = agent(Arc::clone(&words));
-    let pair = Pair::start(&WATCHED.replace("{port}", &address.port().to_string()));
+    let words = Words::default();
+    words.lock().unwrap().said = "up\n";
+    let agent = agent(Arc::clone(&words)).port().to_string();
+    let checked = small_listener();
+    let address = checked.local_addr().unwrap();
+    let config = WATCHED.replace("{agent}", &agent);
+    let pair = Pair::start(&config.replace("{checked}", &address.port().to_string()));
+    both_are(&pair, "all is checked", all_is_checked);
+    // A server that leaves its maintenance may be checked at once. That check is to end as late as any other.
+    let _waiting = fill(address);
     agree_on_all(&pair, "start");
     for command in [
         "disable health observed/one",
@@ -211,31 +250,7 @@ fn servers_change_by_more_than_checks() {
         say(&words, said);
         agree_on_all(&pair, said);
     }
-    for command in [
-        "set server asked/one agent down",
-        "set server asked/one agent sideways",
-        "set server asked/two agent up",
-        "enable agent asked/two",
-        "disable agent asked/one",
-        "set server asked/one agent up",
-        "enable agent asked/one",
-    ] {
-        agree(&pair, command, |peer| peer.ask(command));
-    }
-    agree_on_all(&pair, "after commands");
-    for (server, action) in [
-        ("one", "dagent"),
-        ("one", "adown"),
-        ("one", "arunn"),
-        ("one", "eagent"),
-        ("two", "arunn"),
-        ("two", "eagent"),
-        ("one", "adown"),
-    ] {
-        let form = format!("s={server}&b=asked&action={action}");
-        agree(&pair, &form, |peer| posted(peer.fronts[0], &form));
-    }
-    agree_on_all(&pair, "after the page");
+    change_what_is_asked(&pair, &words);
 
     both(&pair, |peer| {
         peer.origins[0].play(SICK);
@@ -256,12 +271,58 @@ fn servers_change_by_more_than_checks() {
     taken_back(&pair);
 }
 
+/// Commands and forms of the page that concern agents.
+fn change_what_is_asked(pair: &Pair, words: &Words) {
+    // What the agent says next comes in between, unless it is not asked.
+    for (command, is_asked) in [
+        ("set server asked/one agent down", true),
+        ("set server asked/one agent sideways", true),
+        ("set server asked/two agent up", true),
+        ("enable agent asked/two", true),
+        ("disable agent asked/one", false),
+        ("set server asked/one agent up", false),
+        ("enable agent asked/one", true),
+    ] {
+        agree(pair, command, |peer| peer.ask(command));
+        if is_asked {
+            hear(words);
+        }
+        agree_on_all(pair, command);
+    }
+    for (server, action, is_asked) in [
+        ("one", "dagent", false),
+        ("one", "adown", false),
+        ("one", "arunn", false),
+        ("one", "eagent", true),
+        ("two", "arunn", true),
+        ("two", "eagent", true),
+        ("one", "adown", true),
+    ] {
+        let form = format!("s={server}&b=asked&action={action}");
+        agree(pair, &form, |peer| posted(peer.fronts[0], &form));
+        if is_asked {
+            hear(words);
+        }
+        agree_on_all(pair, &form);
+    }
+}
+
 /// From now on the agent says this; returns when both have heard it.
 fn say(words: &Words, said: &'static str) {
-    *words.lock().unwrap() = (said, 0);
+    words.lock().unwrap().said = said;
+    hear(words);
+}
+
+/// Both hear what the agent says: who asks again has done what the answer before made it do.
+fn hear(words: &Words) {
+    words.lock().unwrap().times.clear();
     let deadline = Instant::now() + Duration::from_secs(20);
-    while words.lock().unwrap().1 < 6 {
-        assert!(Instant::now() < deadline, "nobody asks the agent");
+    let have_heard = || {
+        let times = &words.lock().unwrap().times;
+        times.len() == 2 && times.values().all(|times| *times >= 2)
+    };
+    while !have_heard() {
+        assert!(Instant::now() < deadline, "not both ask the agent");
         thread::sleep(Duration::from_millis(5));
     }
 }
@@ -273,7 +334,7 @@ fn taken_back(pair: &Pair) {
         peer.origins[1].play(SILENT);
         let mut client = TcpStream::connect(peer.fronts[0]).unwrap();
         client.write_all(b"GET /backups HTTP/1.0\r\n\r\n").unwrap();
-        peer.origins[1].wait_for(b"/backups", Duration::from_secs(5));
+        peer.origins[1].wait_for(b"/backups", Duration::from_secs(20));
         peer.ask("enable server backups/main");
         let mut answer = Vec::new();
         client.read_to_end(&mut answer).unwrap();
