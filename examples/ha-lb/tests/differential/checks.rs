@@ -5,7 +5,7 @@ mod scripts;
 
 use std::{
     collections::BTreeMap,
-    io::Read as _,
+    io::{ErrorKind, Read as _},
     net::{SocketAddr, TcpListener},
     sync::mpsc::{Receiver, channel},
     thread,
@@ -132,28 +132,28 @@ fn checks_that_talk_http() {
 
 /// Backends whose servers note the first bytes of each connection.
 const NOTED: &[&str] = &[
-    "server s AT check inter 1s send-proxy",
-    "server s AT check inter 1s send-proxy-v2",
-    "server s AT check inter 1s check-send-proxy",
-    "server s {a} check inter 1s send-proxy addr AT",
-    "server s {a} check inter 1s send-proxy-v2 check-send-proxy addr AT",
-    "option tcp-check\n tcp-check connect send-proxy\n server s AT check inter 1s",
-    "option tcp-check\n tcp-check connect send-proxy\n server s AT check inter 1s send-proxy-v2-ssl",
-    "option tcp-check\n tcp-check connect default ssl\n server s AT check inter 1s verify none send-proxy-v2 ALL",
-    "option tcp-check\n tcp-check connect ssl send-proxy sni a.test\n server s AT check inter 1s verify none send-proxy-v2 ALL",
-    "server s AT check inter 1s send-proxy-v2-ssl-cn",
-    "server s AT check inter 1s send-proxy-v2 ALL",
-    "server s AT check inter 1s check-send-proxy ALL",
-    "server s AT check inter 1s send-proxy-v2 proxy-v2-options authority check-ssl verify none check-sni a.test",
-    "server s AT check inter 1s send-proxy-v2 ssl verify none check-sni a.test check-alpn h2 force-tlsv12 ALL",
-    "server s AT check inter 1s send-proxy-v2 ssl verify none crt PEM ALL",
-    "mode http\n option httpchk\n server s AT check inter 1s check-proto h2",
-    "mode http\n option httpchk\n http-check connect proto h2\n server s AT check inter 1s",
+    "server s AT check inter 10s send-proxy",
+    "server s AT check inter 10s send-proxy-v2",
+    "server s AT check inter 10s check-send-proxy",
+    "server s {a} check inter 10s send-proxy addr AT",
+    "server s {a} check inter 10s send-proxy-v2 check-send-proxy addr AT",
+    "option tcp-check\n tcp-check connect send-proxy\n server s AT check inter 10s",
+    "option tcp-check\n tcp-check connect send-proxy\n server s AT check inter 10s send-proxy-v2-ssl",
+    "option tcp-check\n tcp-check connect default ssl\n server s AT check inter 10s verify none send-proxy-v2 ALL",
+    "option tcp-check\n tcp-check connect ssl send-proxy sni a.test\n server s AT check inter 10s verify none send-proxy-v2 ALL",
+    "server s AT check inter 10s send-proxy-v2-ssl-cn",
+    "server s AT check inter 10s send-proxy-v2 ALL",
+    "server s AT check inter 10s check-send-proxy ALL",
+    "server s AT check inter 10s send-proxy-v2 proxy-v2-options authority check-ssl verify none check-sni a.test",
+    "server s AT check inter 10s send-proxy-v2 ssl verify none check-sni a.test check-alpn h2 force-tlsv12 ALL",
+    "server s AT check inter 10s send-proxy-v2 ssl verify none crt PEM ALL",
+    "mode http\n option httpchk\n server s AT check inter 10s check-proto h2",
+    "mode http\n option httpchk\n http-check connect proto h2\n server s AT check inter 10s",
     "mode http\n option httpchk\n http-check connect addr AT\n http-check set-var(check.p) str(/one)\n \
      http-check send meth GET uri-lf %[var(check.p)] ver HTTP/1.1 hdr x-a b=%[var(check.p)] hdr host h\n \
-     server s {a} check inter 1s",
+     server s {a} check inter 10s",
     "mode http\n option httpchk GET /none\n http-check send uri-lf %[var(check.none)] body-lf from\\ %[be_name]-%[srv_name]\n \
-     server s AT check inter 1s",
+     server s AT check inter 10s",
 ];
 
 /// Whatever a PROXY header may say.
@@ -170,13 +170,14 @@ pub(crate) fn notes() -> (SocketAddr, Receiver<Vec<u8>>) {
             let mut stream = stream.unwrap();
             stream.set_read_timeout(Some(PATIENCE)).unwrap();
             let (mut said, mut room) = (Vec::new(), [0; 4096]);
-            while !is_whole(&said)
-                && let Ok(count @ 1..) = stream.read(&mut room)
-            {
-                said.extend_from_slice(&room[..count]);
+            while !is_whole(&said) {
+                match stream.read(&mut room) {
+                    Ok(count @ 1..) => said.extend_from_slice(&room[..count]),
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    _ => break,
+                }
             }
-            // Who has had no time to say anything comes again.
-            if !said.is_empty() && note.send(said).is_err() {
+            if note.send(said).is_err() {
                 return;
             }
         }
@@ -240,7 +241,9 @@ fn checks_begin_alike() {
     let pki = Pki::new();
     let pem = pki.server("rsa", "DNS:rsa.test").display().to_string();
     let said = |program| {
-        let mut config = HEAD.replace("400ms", "10s");
+        // All begin at once, and each has as much time as it needs.
+        let mut config = HEAD.replace("timeout check 400ms", "timeout check 10s");
+        config = config.replacen("global\n", "global\n    max-spread-checks 1\n", 1);
         let servers = NOTED.iter().enumerate().map(|(number, lines)| {
             let (address, noted) = notes();
             let lines = lines.replace("AT", &address.to_string());

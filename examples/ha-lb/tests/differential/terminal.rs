@@ -66,7 +66,7 @@ fn led_to(peer: &Peer, front: usize, request: &[u8]) -> String {
     client.write_all(request).unwrap();
     let mut name = String::new();
     let mut byte = [0];
-    if let Ok(1) = client.read(&mut byte) {
+    if client.read_exact(&mut byte).is_ok() {
         name.push(char::from(byte[0]));
     }
     name
