@@ -121,9 +121,11 @@ fn strike(site: &mut Site, case: &Case) -> Result<Struck, DrillError> {
             site.lab.cut_cable(&site.first.host)?;
         }
         Blow::Again(times) => {
+            let mut before = restarts(site);
             struck.at = kill(site, &[Role::Balancer])?;
             for _ in 1..times {
-                await_balancer(site)?;
+                await_balancer_after(site, before)?;
+                before = restarts(site);
                 kill(site, &[Role::Balancer])?;
             }
         }
@@ -172,16 +174,23 @@ fn kill(site: &Site, roles: &[Role]) -> Result<Instant, DrillError> {
     Ok(at)
 }
 
-fn await_balancer(site: &Site) -> Result<(), DrillError> {
+/// How often the first host's balancer was started again.
+fn restarts(site: &Site) -> Option<u32> {
+    Some(site.first.status()?.balancer?.restarts)
+}
+
+/// Waits until another one serves than the one after so many restarts, whose death may not have been noticed yet.
+fn await_balancer_after(site: &Site, before: Option<u32>) -> Result<(), DrillError> {
     site.wait("another balancer serves", PATIENCE, |site| {
         let status = site.first.status().unwrap_or_default();
-        status.balancer.is_some_and(|balancer| balancer.ready)
+        let another = |restarts| before.is_none_or(|before| restarts > before);
+        let balancer = status.balancer;
+        balancer.is_some_and(|balancer| balancer.ready && another(balancer.restarts))
     })
 }
 
 /// Takes the balancer's memory and makes it ask for more, until it is gone; when it died, as well as can be told.
 fn starve(site: &Site) -> Result<Instant, DrillError> {
-    let restarts = |site: &Site| Some(site.first.status()?.balancer?.restarts);
     let before = restarts(site);
     let nothing = Rlimit {
         current: Some(1),
