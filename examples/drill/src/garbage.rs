@@ -252,28 +252,31 @@ fn longest_gap(heard: &[Heard]) -> Duration {
 
 /// What a host accounts for, once that grows no more.
 fn account_settled(fleet: &Fleet, host: usize) -> Result<Account, Fatal> {
-    let (mut last, mut same) = (None, 0);
+    let (mut last, mut same): (Option<Account>, _) = (None, 0);
     let settled = until(PATIENCE, || {
         sleep(Duration::from_millis(100));
-        let now = account(fleet, host).map(|now| now.sum()).ok();
-        // A speaker that still reads what waits for it may be slow to tell of it.
-        same = if now.is_some() && now == last {
-            same + 1
-        } else {
-            0
+        let now = account(fleet, host).ok();
+        let sums = [&now, &last].map(|one| one.as_ref().map(Account::sum));
+        same = match sums {
+            [Some(now), Some(before)] if now == before => same + 1,
+            _ => 0,
         };
         last = now;
         same == 5
     });
-    match settled {
-        true => account(fleet, host),
-        false => Err(format!("host {} does not come to rest: {last:?}", host + 1).into()),
-    }
+    last.filter(|_| settled)
+        .ok_or_else(|| format!("host {} does not come to rest", host + 1).into())
 }
 
 fn account(fleet: &Fleet, host: usize) -> Result<Account, Fatal> {
+    let asked = Instant::now();
     let answer = control::ask(&fleet.control(host), "status")?;
     let status: Status = serde_json::from_str(&answer)?;
+    // What the daemon knows of a speaker that still reads what waits for it, and has not answered, is none.
+    let is_new = |age: f64| age <= asked.elapsed().as_secs_f64();
+    if !status.instances_age.is_some_and(is_new) {
+        return Err("the speaker has not answered".into());
+    }
     let of = |list: &[Rejected], name: &str| {
         let found = list.iter().filter(|one| one.cause == name);
         found.map(|one| one.count).sum::<u64>()

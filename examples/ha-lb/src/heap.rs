@@ -195,6 +195,20 @@ mod tests {
 
     #[test]
     fn code_that_is_not_used_is_not_resident_and_what_is_used_comes_back() {
+        const ALONE: &str = "HA_LB_TEST_HEAP_ALONE";
+        // In a process of its own: other tests would use their code meanwhile.
+        if std::env::var_os(ALONE).is_none() {
+            let name =
+                "heap::tests::code_that_is_not_used_is_not_resident_and_what_is_used_comes_back";
+            let again = std::process::Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", name, "--nocapture"])
+                .env(ALONE, "1")
+                .output()
+                .unwrap();
+            let told = String::from_utf8_lossy(&again.stdout).into_owned();
+            assert!(told.contains("1 passed"), "{told}");
+            return;
+        }
         // Some of what a start goes through.
         let found = regex::Regex::new("(a|b)+[0-9]{2,3}").unwrap();
         assert!(found.is_match("abab12"));

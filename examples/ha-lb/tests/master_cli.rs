@@ -310,6 +310,7 @@ fn one_process_that_only_checks_goes_by_its_number() {
         socket.display()
     );
     fs::write(folder.path().join("h.cfg"), text).unwrap();
+    let alone = STARTS.lock();
     let mut child = Command::new(&program)
         .args(["-f", "h.cfg"])
         .current_dir(folder.path())
@@ -321,6 +322,7 @@ fn one_process_that_only_checks_goes_by_its_number() {
     let mut line = vec![0; 1024];
     let length = log.recv(&mut line).unwrap();
     let line = String::from_utf8_lossy(&line[..length]).into_owned();
+    drop(alone);
     let number = child.id();
     assert!(line.contains(&format!(" haproxy[{number}]: ")), "{line}");
     assert!(line.contains("server b/s failed, reason: Layer4"), "{line}");

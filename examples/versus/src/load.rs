@@ -197,7 +197,8 @@ impl Load<'_> {
                 begun = Some(Instant::now());
             }
             let over = match self.plan.span {
-                Span::Time { .. } => end.is_some_and(|end| now >= end),
+                // A time in which nobody was heard measures nothing: the first answer is waited for.
+                Span::Time { .. } => self.tally.answers > 0 && end.is_some_and(|end| now >= end),
                 Span::Answers(count) => self.tally.answers >= count,
             };
             if self.tally.answers > last_answer.1 {

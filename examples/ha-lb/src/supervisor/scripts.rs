@@ -99,7 +99,8 @@ mod tests {
                 ..Command::default()
             },
             interval: Duration::from_millis(20),
-            timeout: Duration::from_millis(400),
+            // Enough for the first run, wherever the machine stands still.
+            timeout: Duration::from_secs(2),
             rise: 1,
             fall: 1,
             init_fail: false,

@@ -276,12 +276,13 @@ mod tests {
     #[test]
     fn a_process_is_found_and_its_end_is_known_at_once() {
         let folder = tempfile::tempdir().unwrap();
-        let program = folder.path().join("tracked-process-of-a-test");
+        // Longer than what the kernel keeps, and no other run's.
+        let name = format!("{}-tracked-by-a-test", std::process::id());
+        let program = folder.path().join(&name);
         std::os::unix::fs::symlink("/bin/sleep", &program).unwrap();
         let process = ProcessWatch {
             name: "p".to_owned(),
-            // Longer than what the kernel keeps.
-            program: "tracked-process-of-a-test".to_owned(),
+            program: name,
             parameters: Parameters::Any,
             full_command: false,
             quorum: Quorum {
