@@ -69,6 +69,9 @@ macro_rules! twice {
     };
 }
 
+/// What stays in a cache. An age of one digit makes a log line of other bytes than one of two: what is looked for there
+/// was put there a moment ago.
+const KEPT: &[u8] = b"HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 3\r\n\r\nEND";
 const GET: &[u8] = b"GET /conditions HTTP/1.1\r\nHost: h\r\n\r\n";
 
 #[rustfmt::skip]
@@ -103,10 +106,14 @@ const CASES: &[Case] = &[
     twice!("cache_chunks", b"GET /28 HTTP/1.1\r\nHost: h\r\n\r\n", b"HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n3\r\nEND\r\n0\r\n\r\n"),
     sends("cache_other_host", &[send(b"GET /29 HTTP/1.1\r\nHost: h\r\n\r\n"), END, send(b"GET /29 HTTP/1.1\r\nHost: i\r\n\r\n"), END])
         .origin(&[Head, answer(b"HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 3\r\n\r\nEND")]).logs(2),
-    sends("cache_denied", &[send(b"GET /1 HTTP/1.1\r\nHost: h\r\nX-Deny: 1\r\n\r\n"), EMPTY]),
-    sends("cache_head", &[send(b"HEAD /1 HTTP/1.1\r\nHost: h\r\n\r\n"), EMPTY]),
-    sends("cache_close", &[send(b"GET /1 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"), END]),
-    sends("cache_pipelined", &[send(b"GET /1 HTTP/1.1\r\nHost: h\r\n\r\nGET /1 HTTP/1.1\r\nHost: h\r\n\r\n"), END]).logs(2),
+    sends("cache_denied", &[send(b"GET /33 HTTP/1.1\r\nHost: h\r\n\r\n"), END, send(b"GET /33 HTTP/1.1\r\nHost: h\r\nX-Deny: 1\r\n\r\n"), EMPTY])
+        .origin(&[Head, answer(KEPT)]).logs(2),
+    sends("cache_head", &[send(b"GET /34 HTTP/1.1\r\nHost: h\r\n\r\n"), END, send(b"HEAD /34 HTTP/1.1\r\nHost: h\r\n\r\n"), EMPTY])
+        .origin(&[Head, answer(KEPT)]).logs(2),
+    sends("cache_close", &[send(b"GET /35 HTTP/1.1\r\nHost: h\r\n\r\n"), END, send(b"GET /35 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"), END])
+        .origin(&[Head, answer(KEPT)]).logs(2),
+    sends("cache_pipelined", &[send(b"GET /36 HTTP/1.1\r\nHost: h\r\n\r\n"), END, send(b"GET /36 HTTP/1.1\r\nHost: h\r\n\r\nGET /36 HTTP/1.1\r\nHost: h\r\n\r\n"), END])
+        .origin(&[Head, answer(KEPT)]).logs(3),
     sends("cache_fill_for_conditions", &[send(GET), END])
         .origin(&[Head, answer(b"HTTP/1.1 200 OK\r\nETag: \"a\"\r\nLast-Modified: Thu, 22 Oct 2020 16:51:12 GMT\r\nContent-Length: 3\r\n\r\nEND")]),
     sends("cache_if_none_match", &[send(b"GET /conditions HTTP/1.1\r\nHost: h\r\nIf-None-Match: \"b\", W/\"a\"\r\n\r\n"), EMPTY]),
@@ -114,11 +121,12 @@ const CASES: &[Case] = &[
     sends("cache_if_none_match_other", &[send(b"GET /conditions HTTP/1.1\r\nHost: h\r\nIf-None-Match: \"b\"\r\nIf-Modified-Since: Fri, 01 Jan 2100 00:00:00 GMT\r\n\r\n"), END]),
     sends("cache_if_modified_since", &[send(b"GET /conditions HTTP/1.1\r\nHost: h\r\nIf-Modified-Since: Thu, 22 Oct 2020 16:51:12 GMT\r\n\r\n"), EMPTY]),
     sends("cache_if_modified_since_before", &[send(b"GET /conditions HTTP/1.1\r\nHost: h\r\nIf-Modified-Since: Thu, 22 Oct 2020 16:51:11 GMT\r\n\r\n"), END]),
-    sends("cache_put_elsewhere", &[send(b"PUT /1 HTTP/1.1\r\nHost: i\r\nContent-Length: 0\r\n\r\n"), END])
+    sends("cache_fill_for_puts", &[send(b"GET /37 HTTP/1.1\r\nHost: h\r\n\r\n"), END]).origin(&[Head, answer(KEPT)]),
+    sends("cache_put_elsewhere", &[send(b"PUT /37 HTTP/1.1\r\nHost: i\r\nContent-Length: 0\r\n\r\n"), END])
         .origin(&[Head, answer(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nEND")]),
-    sends("cache_put_fails", &[send(b"PUT /1 HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n"), END, send(b"GET /1 HTTP/1.1\r\nHost: h\r\n\r\n"), END])
+    sends("cache_put_fails", &[send(b"PUT /37 HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n"), END, send(b"GET /37 HTTP/1.1\r\nHost: h\r\n\r\n"), END])
         .origin(&[Head, answer(b"HTTP/1.1 500 No\r\nContent-Length: 3\r\n\r\nEND")]).logs(2),
-    sends("cache_put", &[send(b"PUT /1 HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n"), END, send(b"GET /1 HTTP/1.1\r\nHost: h\r\n\r\n"), END])
+    sends("cache_put", &[send(b"PUT /37 HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n"), END, send(b"GET /37 HTTP/1.1\r\nHost: h\r\n\r\n"), END])
         .origin(&[Head, answer(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nEND")]).logs(2),
     sends("cache_cut", &[send(b"GET /30 HTTP/1.1\r\nHost: h\r\n\r\n")])
         .origin(&[Head, answer(b"HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 9\r\n\r\nEND"), Close]),
