@@ -59,6 +59,7 @@ mod handshake;
 mod http1;
 mod http2;
 mod idle;
+mod inspection;
 mod listener;
 mod lookup;
 mod pace;

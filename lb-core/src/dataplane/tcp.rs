@@ -13,9 +13,10 @@ use super::{
     connect::{Dialed, First, Need, NotDialed, OnEnd, Sticks},
     farewell,
     flow::{Fault, Flow, Side, Waits},
-    http1, lookup,
+    http1,
+    inspection::Inspection,
     registry::Order,
-    session::{Connection, Gone},
+    session::Connection,
     trace::{Answerer, Trace},
 };
 use crate::{
@@ -202,13 +203,12 @@ async fn inspect(
     trace: &mut Trace,
     proxy: &ProxyConfig,
 ) -> Option<Next> {
-    let since = clock::recent();
-    let mut complete = false;
+    let mut inspection = Inspection::begin();
     loop {
         let now = clock::recent();
         let most = connection.sizes().buffer();
         let input = &mut connection.client.input;
-        let whole = complete || connection.client.ended || !input.makes_room(most);
+        let whole = inspection.complete || connection.client.ended || !input.makes_room(most);
         let verdict = proxy.rules.on_content(
             now,
             &connection.info,
@@ -236,28 +236,16 @@ async fn inspect(
                 return None;
             }
             ContentVerdict::Resolve { lookup, within } => {
-                connection.timer.after(since, within);
-                if let Err(gone) = Box::pin(lookup::resolve(connection, &lookup)).await {
+                let asked = inspection.resolve(connection, &lookup, within);
+                if let Err(gone) = Box::pin(asked).await {
                     trace.end_with(gone.cause(), b'R');
                     return None;
                 }
             }
             ContentVerdict::NeedMore { within } => {
-                connection.timer.after(since, Some(within));
-                let read = connection
-                    .wait(|client, cx| client.poll_fill(cx, buffer::SIZE))
-                    .await;
-                match read {
-                    Ok(Ok(_)) => {}
-                    Err(Gone::TimedOut) => complete = true,
-                    Ok(Err(_)) | Err(Gone::Client) => {
-                        trace.end_with(b'C', b'R');
-                        return None;
-                    }
-                    Err(Gone::Killed) => {
-                        trace.end_with(b'K', b'R');
-                        return None;
-                    }
+                if let Err(gone) = inspection.more(connection, within).await {
+                    trace.end_with(gone.cause(), b'R');
+                    return None;
                 }
             }
         }

@@ -18,6 +18,7 @@ mod endurance;
 mod exchange;
 mod normal;
 mod origin;
+mod parsed;
 mod peer;
 mod pki;
 mod resolution;

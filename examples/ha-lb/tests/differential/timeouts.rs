@@ -43,6 +43,13 @@ listen logged_nulls
     bind {front2}
     no option dontlognull
     server one {a}
+listen inspected
+    bind {front3}
+    mode tcp
+    timeout client 1s
+    tcp-request inspect-delay 20s
+    tcp-request content accept if { req.payload(0,10) -m found }
+    server one {a}
 ";
 
 const CASES: &[Case] = &[
@@ -57,6 +64,9 @@ const CASES: &[Case] = &[
     sends("timeout_http_request_nothing_logged", &[])
         .silence(PATIENT)
         .front(1),
+    sends("timeout_client_inspected", &[Step::Send(b"abc")])
+        .silence(PATIENT)
+        .front(2),
     sends("null_connection_logged", &[Step::HalfClose]).front(1),
     sends("null_connection", &[Step::HalfClose]).logs(0),
     sends(

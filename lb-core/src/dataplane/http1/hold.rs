@@ -2,7 +2,7 @@
 //!
 //! What is waited for stays in the buffer it came in, and so does its bound; rules get a copy of the content.
 
-use std::{task::Poll, time::Duration};
+use std::{borrow::Cow, task::Poll, time::Duration};
 
 use super::{Exchange, answer, prepare::Prepared};
 use crate::{
@@ -71,7 +71,7 @@ pub(super) async fn request(
     let (cause, status) = match held {
         Ok(Progress::Enough | Progress::Partial) => {
             let content = content(connection.client.input.bytes(), framing);
-            connection.state.bodies().request = content;
+            connection.state.bodies().request = content.into_owned();
             return None;
         }
         Ok(Progress::Malformed) => (b'P', Some(400)),
@@ -134,7 +134,7 @@ pub(super) async fn response(
         Ok(Progress::Enough | Progress::Partial) => {
             let bytes = dialed.server.input.bytes();
             let content = content(bytes.get(head_len..).unwrap_or_default(), framing);
-            connection.state.bodies().response = content;
+            connection.state.bodies().response = content.into_owned();
             return None;
         }
         Ok(Progress::Malformed) => (b'P', 502),
@@ -176,19 +176,29 @@ fn progress(
     }
 }
 
-/// The content at the front of `bytes`, without chunks around it.
-fn content(bytes: &[u8], framing: Framing) -> Vec<u8> {
+/// Whether more of a request's body is to come, and there is room for it.
+pub(super) fn is_partial(client: &mut Side, most: usize, framing: Framing) -> bool {
     match framing {
+        Framing::Tunnel => client.input.makes_room(most),
+        _ => matches!(progress(client, (0, most), framing, 0), Progress::Partial),
+    }
+}
+
+/// The content at the front of `bytes`, without chunks around it.
+pub(super) fn content(bytes: &[u8], framing: Framing) -> Cow<'_, [u8]> {
+    match framing {
+        // What follows is another request.
+        Framing::None => Cow::default(),
         Framing::Length(length) => {
             let length = usize::try_from(length).unwrap_or(usize::MAX);
             bytes
                 .get(..length.min(bytes.len()))
                 .unwrap_or_default()
-                .to_vec()
+                .into()
         }
         // What was malformed has been refused.
-        Framing::Chunked => unwrapped(bytes).unwrap_or_default(),
-        _ => bytes.to_vec(),
+        Framing::Chunked => unwrapped(bytes).unwrap_or_default().into(),
+        _ => bytes.into(),
     }
 }
 

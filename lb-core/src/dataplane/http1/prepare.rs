@@ -13,12 +13,14 @@ use crate::{
     cache::Found,
     config::{ForwardFor, HeaderNames, ProxyConfig},
     dataplane::{
-        buffer, clock, lookup,
+        clock,
+        inspection::Inspection,
+        lookup,
         session::{Connection, Gone},
     },
     expr::fetch::target::split,
     head::{HeadMut, HeadRef},
-    http1::RequestSummary,
+    http1::{Framing, RequestSummary},
     request::{RequestView, is_unix},
     rules::{ContentVerdict, RequestVerdict},
     stick_table::Event,
@@ -125,7 +127,7 @@ async fn apply(
     if connection.state.backend.is_none() {
         connection.state.backend = connection.own_backend();
     }
-    if let Some(done) = inspect(connection, x, proxy).await {
+    if let Some(done) = inspect(connection, x, proxy, summary.framing).await {
         return Some(done);
     }
     if proxy.buffer_request {
@@ -211,22 +213,25 @@ async fn inspect(
     connection: &mut Connection,
     x: &mut Exchange,
     proxy: &ProxyConfig,
+    framing: Framing,
 ) -> Option<Prepared> {
     if std::mem::take(&mut connection.inspected) {
         return None;
     }
-    let since = clock::recent();
-    let mut complete = false;
+    let mut inspection = Inspection::begin();
     loop {
         let now = clock::recent();
         let most = connection.sizes().buffer();
-        let input = &mut connection.client.input;
-        let whole = complete || !input.makes_room(most) || connection.client.ended;
+        // Nothing more is waited for once all of the request is there.
+        let whole = inspection.complete
+            || connection.client.ended
+            || !hold::is_partial(&mut connection.client, most, framing);
+        let input = &connection.client.input;
         let verdict = proxy.rules.on_content(
             now,
             &connection.info,
             Some(HeadRef::new(&x.request, input.kept())),
-            input.bytes(),
+            &hold::content(input.bytes(), framing),
             whole,
             &mut connection.state,
         );
@@ -243,19 +248,23 @@ async fn inspect(
                 return Some(Prepared::Drop);
             }
             ContentVerdict::Resolve { lookup, within } => {
-                connection.timer.after(since, within);
-                if let Err(gone) = Box::pin(lookup::resolve(connection, &lookup)).await {
+                let asked = inspection.resolve(connection, &lookup, within);
+                if let Err(gone) = Box::pin(asked).await {
                     x.trace.end_with(gone.cause(), b'R');
                     return Some(Prepared::Drop);
                 }
             }
-            ContentVerdict::NeedMore { .. } if complete => return None,
+            ContentVerdict::NeedMore { .. } if inspection.complete => return None,
             ContentVerdict::NeedMore { within } => {
-                connection.timer.after(since, Some(within));
-                let read = connection
-                    .wait(|client, cx| client.poll_fill(cx, buffer::SIZE))
-                    .await;
-                complete = !matches!(read, Ok(Ok(_)));
+                match inspection.more(connection, within).await {
+                    Ok(()) => {}
+                    Err(Gone::TimedOut) => {
+                        x.trace.end_with(b'c', b'R');
+                        return Some(Prepared::Drop);
+                    }
+                    // What follows finds that out.
+                    Err(Gone::Client | Gone::Killed) => inspection.complete = true,
+                }
             }
         }
     }

@@ -11,7 +11,7 @@ use crate::{
     cache::Found,
     compression::Algorithm,
     expr::{
-        Needs, Type, Value, Wanted,
+        Needs, Settled, Type, Value, Wanted,
         args::{ArgKind, ArgSpec, Argument, may},
     },
     hash::{avalanche, sdbm},
@@ -268,7 +268,10 @@ pub(super) const TABLE: &[Fetch] = &[
         Type::Binary,
         Needs::Payload,
         "What was received of the request's body so far.",
-        Eval::One(|_, view| view.request.map(|_| Value::Binary(view.payload.into()))),
+        Eval::Growing(|_, view| {
+            let body = view.request.map(|_| Value::Binary(view.payload.into()));
+            (body, Settled::No)
+        }),
     ),
     Fetch::row(
         "req.body_param",

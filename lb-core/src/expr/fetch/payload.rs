@@ -33,7 +33,7 @@ pub(super) const TABLE: &[Fetch] = &[
         Type::Binary,
         Needs::Payload,
         "That many received bytes (all for 0) from an offset.",
-        Eval::Growing(|args, view| slice(args, view.payload)),
+        Eval::Growing(|args, view| raw(view, |bytes| slice(args, bytes))),
     ),
     Fetch::row(
         "req.payload_lv",
@@ -46,7 +46,7 @@ pub(super) const TABLE: &[Fetch] = &[
         Type::Binary,
         Needs::Payload,
         "Received bytes whose length stands before them in that many bytes at an offset.",
-        Eval::Growing(|args, view| counted_slice(args, view.payload)),
+        Eval::Growing(|args, view| raw(view, |bytes| counted_slice(args, bytes))),
     ),
     Fetch::row(
         "payload",
@@ -55,7 +55,7 @@ pub(super) const TABLE: &[Fetch] = &[
         Type::Binary,
         Needs::Bytes,
         "`req.payload`, and `res.payload` where the server's bytes are looked at.",
-        Eval::Growing(|args, view| slice(args, sent(view))),
+        Eval::Growing(|args, view| sent(view, |bytes| slice(args, bytes))),
     ),
     Fetch::row(
         "payload_lv",
@@ -68,7 +68,7 @@ pub(super) const TABLE: &[Fetch] = &[
         Type::Binary,
         Needs::Bytes,
         "`req.payload_lv`, and `res.payload_lv` where the server's bytes are looked at.",
-        Eval::Growing(|args, view| counted_slice(args, sent(view))),
+        Eval::Growing(|args, view| sent(view, |bytes| counted_slice(args, bytes))),
     ),
     Fetch::row(
         "req.ssl_hello_type",
@@ -77,10 +77,12 @@ pub(super) const TABLE: &[Fetch] = &[
         Type::Int,
         Needs::Payload,
         "1 if the received bytes are a TLS ClientHello, 0 if they are something else.",
-        Eval::Growing(|_, view| match client_hello(view.payload) {
-            Hello::Complete(_) => (Some(Value::Int(1)), Settled::Yes),
-            Hello::Other => (Some(Value::Int(0)), Settled::Yes),
-            Hello::Partial => (None, Settled::No),
+        Eval::Growing(|_, view| {
+            raw(view, |bytes| match client_hello(bytes) {
+                Hello::Complete(_) => (Some(Value::Int(1)), Settled::Yes),
+                Hello::Other => (Some(Value::Int(0)), Settled::Yes),
+                Hello::Partial => (None, Settled::No),
+            })
         }),
     ),
     Fetch::row(
@@ -100,6 +102,7 @@ pub(super) const TABLE: &[Fetch] = &[
         Needs::Payload,
         "Application protocols offered in the received TLS ClientHello: an ACL looks at each, others get the first.",
         Eval::GrowingMany(|view, sink| match client_hello(view.payload) {
+            _ if view.is_http() => Settled::Yes,
             Hello::Complete(Cow::Borrowed(hello)) => {
                 let _ = offered(hello).map(Value::text).all(sink);
                 Settled::Yes
@@ -152,16 +155,18 @@ pub(super) const TABLE: &[Fetch] = &[
         Type::Int,
         Needs::Payload,
         "Version of the received TLS ClientHello: major * 65536 + minor.",
-        Eval::Growing(|_, view| match client_hello(view.payload) {
-            Hello::Complete(hello) => {
-                let version = match *hello {
-                    [_, _, _, _, major, minor, ..] => i64::from(major) << 16 | i64::from(minor),
-                    _ => return (None, Settled::Yes),
-                };
-                (Some(Value::Int(version)), Settled::Yes)
-            }
-            Hello::Other => (None, Settled::Yes),
-            Hello::Partial => (None, Settled::No),
+        Eval::Growing(|_, view| {
+            raw(view, |bytes| match client_hello(bytes) {
+                Hello::Complete(hello) => {
+                    let version = match *hello {
+                        [_, _, _, _, major, minor, ..] => i64::from(major) << 16 | i64::from(minor),
+                        _ => return (None, Settled::Yes),
+                    };
+                    (Some(Value::Int(version)), Settled::Yes)
+                }
+                Hello::Other => (None, Settled::Yes),
+                Hello::Partial => (None, Settled::No),
+            })
         }),
     ),
     Fetch::row(
@@ -172,8 +177,10 @@ pub(super) const TABLE: &[Fetch] = &[
         Needs::Payload,
         "Value of the RDP cookie of that name (any without one) in the received connection request.",
         Eval::Growing(|args, view| {
-            let found = rdp_cookie(view.payload, args.first().and_then(Argument::text));
-            (found.map(Value::text), Settled::No)
+            raw(view, |bytes| {
+                let found = rdp_cookie(bytes, args.first().and_then(Argument::text));
+                (found.map(Value::text), Settled::No)
+            })
         }),
     ),
     Fetch::row(
@@ -184,8 +191,10 @@ pub(super) const TABLE: &[Fetch] = &[
         Needs::Payload,
         "1 if the RDP cookie of that name was received, else 0.",
         Eval::Growing(|args, view| {
-            let found = rdp_cookie(view.payload, args.first().and_then(Argument::text));
-            (Some(Value::Int(found.is_some().into())), Settled::No)
+            raw(view, |bytes| {
+                let found = rdp_cookie(bytes, args.first().and_then(Argument::text));
+                (Some(Value::Int(found.is_some().into())), Settled::No)
+            })
         }),
     ),
     Fetch::row(
@@ -243,11 +252,22 @@ pub(super) const TABLE: &[Fetch] = &[
     ),
 ];
 
-/// The bytes of the side that is looked at: rules see those of one side only.
-fn sent<'a>(view: &RequestView<'a>) -> &'a [u8] {
+/// A value, and whether further bytes may make another of it.
+type Grown<'a> = (Option<Value<'a>>, Settled);
+
+/// What `read` finds in the client's bytes. A message of HTTP has been parsed: there are none, and none are waited for.
+fn raw<'a>(view: &RequestView<'a>, read: impl FnOnce(&'a [u8]) -> Grown<'a>) -> Grown<'a> {
+    match view.is_http() {
+        true => (None, Settled::Yes),
+        false => read(view.payload),
+    }
+}
+
+/// What `read` finds in the bytes of the side that is looked at: rules see those of one side only.
+fn sent<'a>(view: &RequestView<'a>, read: impl FnOnce(&'a [u8]) -> Grown<'a>) -> Grown<'a> {
     match view.answer {
-        [] => view.payload,
-        answer => answer,
+        [] => raw(view, read),
+        answer => read(answer),
     }
 }
 
@@ -263,7 +283,7 @@ fn position(args: &[Argument], index: usize) -> usize {
         .unwrap_or(0)
 }
 
-fn slice<'a>(args: &[Argument], bytes: &'a [u8]) -> (Option<Value<'a>>, Settled) {
+fn slice<'a>(args: &[Argument], bytes: &'a [u8]) -> Grown<'a> {
     let (offset, length) = (position(args, 0), position(args, 1));
     if length == 0 {
         let rest = bytes.get(offset..).filter(|rest| !rest.is_empty());
@@ -275,7 +295,7 @@ fn slice<'a>(args: &[Argument], bytes: &'a [u8]) -> (Option<Value<'a>>, Settled)
     }
 }
 
-fn counted_slice<'a>(args: &[Argument], bytes: &'a [u8]) -> (Option<Value<'a>>, Settled) {
+fn counted_slice<'a>(args: &[Argument], bytes: &'a [u8]) -> Grown<'a> {
     let (offset, width) = (position(args, 0), position(args, 1));
     let Some(length) = bytes.get(offset..offset.saturating_add(width)) else {
         return (None, Settled::No);
@@ -362,12 +382,12 @@ fn client_hello(bytes: &[u8]) -> Hello<'_> {
 fn of_hello<'a>(
     view: &RequestView<'a>,
     ask: impl for<'b> Fn(&'b [u8]) -> Option<Value<'b>>,
-) -> (Option<Value<'a>>, Settled) {
-    match client_hello(view.payload) {
+) -> Grown<'a> {
+    raw(view, |bytes| match client_hello(bytes) {
         Hello::Complete(hello) => (asked(&hello, ask), Settled::Yes),
         Hello::Other => (None, Settled::Yes),
         Hello::Partial => (None, Settled::No),
-    }
+    })
 }
 
 /// Numbers of extensions: RFC 8422 §5.1.1 and RFC 5077 §3.2.

@@ -1,0 +1,123 @@
+//! `tcp-request content` of a proxy in HTTP mode: what is asked of bytes that have been parsed, and what is waited for.
+
+use crate::{
+    case::{Case, Step, sends},
+    compare::assert_alike,
+};
+
+const PARSED: &str = "{global}{http}    timeout connect 10s
+    timeout client 20s
+    timeout server 10s
+frontend front
+    bind {front}
+    tcp-request inspect-delay 20s
+    tcp-request content accept if { path /hello } { req_ssl_hello_type 1 }
+    tcp-request content accept if { path /name } { req.ssl_sni -i one.test }
+    tcp-request content accept if { path /version } { req.ssl_ver 3 }
+    tcp-request content accept if { path /protocols } { req.ssl_alpn h2 }
+    tcp-request content accept if { path /curves } { req.ssl_ec_ext }
+    tcp-request content accept if { path /bytes } { req.payload(0,7) -m found }
+    tcp-request content accept if { path /counted } { req.payload_lv(0,1) -m found }
+    tcp-request content accept if { path /cookie } RDP_COOKIE
+    tcp-request content accept if { path /http } HTTP
+    tcp-request content accept if { path /length } { req.len gt 100000 }
+    tcp-request content accept if { path /end } WAIT_END
+    tcp-request content reject if { path /body } { req.body -m sub evil }
+    tcp-request content set-var(txn.body) req.body if { path /kept }
+    http-request return status 200 content-type text/plain lf-string \"%[req.payload(0,3)].%[req.ssl_hello_type].%[var(txn.body)].END\"
+";
+
+/// A request without content.
+macro_rules! bare {
+    ($name:literal) => {
+        sends(
+            concat!("parsed_", $name),
+            &[Step::Send(
+                concat!("GET /", $name, " HTTP/1.1\r\nHost: h\r\n\r\n").as_bytes(),
+            )],
+        )
+    };
+}
+
+/// A request whose content comes late: the head alone decides.
+macro_rules! late {
+    ($name:literal) => {
+        sends(
+            concat!("parsed_late_", $name),
+            &[
+                Step::Send(
+                    concat!(
+                        "POST /",
+                        $name,
+                        " HTTP/1.1\r\nHost: h\r\nContent-Length: 7\r\n\r\nabc"
+                    )
+                    .as_bytes(),
+                ),
+                Step::Until(b"END"),
+                Step::Send(b"defg"),
+            ],
+        )
+    };
+}
+
+const CASES: &[Case] = &[
+    bare!("hello"),
+    bare!("name"),
+    bare!("version"),
+    bare!("protocols"),
+    bare!("curves"),
+    bare!("bytes"),
+    bare!("counted"),
+    bare!("cookie"),
+    bare!("http"),
+    bare!("length"),
+    bare!("end"),
+    bare!("body"),
+    late!("hello"),
+    late!("name"),
+    late!("version"),
+    late!("protocols"),
+    late!("curves"),
+    late!("bytes"),
+    late!("counted"),
+    late!("cookie"),
+    late!("http"),
+    sends(
+        "parsed_whole",
+        &[Step::Send(
+            b"POST /end HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc",
+        )],
+    ),
+    sends(
+        "parsed_chunks",
+        &[
+            Step::Send(b"POST /end HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"),
+            Step::Send(b"0\r\n\r\n"),
+        ],
+    ),
+    sends(
+        "parsed_kept",
+        &[Step::Send(
+            b"POST /kept HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n",
+        )],
+    ),
+    sends(
+        "parsed_body_refused",
+        &[
+            Step::Send(b"POST /body HTTP/1.1\r\nHost: h\r\nContent-Length: 7\r\n\r\nan ev"),
+            Step::Send(b"il"),
+        ],
+    ),
+    sends(
+        "parsed_body_harmless",
+        &[
+            Step::Send(b"POST /body HTTP/1.1\r\nHost: h\r\nContent-Length: 7\r\n\r\nan ev"),
+            Step::Send(b"en"),
+        ],
+    ),
+];
+
+#[test]
+fn parsed_requests_are_waited_for_alike() {
+    assert_alike("parsed_requests_are_waited_for_alike", PARSED, CASES);
+}
