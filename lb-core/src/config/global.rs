@@ -63,6 +63,8 @@ pub struct Global {
     pub hard_stop_after: Option<std::time::Duration>,
     /// `spread-checks` in percent (0-50).
     pub spread_checks: u8,
+    /// `max-spread-checks`: the first checks are spread over so long at most.
+    pub max_spread: Option<std::time::Duration>,
     /// `tune.h2.*`.
     pub http2: Http2Settings,
     /// `tune.bufsize`, `tune.maxrewrite` and `tune.http.maxhdr`.

@@ -17,7 +17,7 @@ use std::{
     rc::Rc,
     sync::Arc,
     thread::JoinHandle,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::{
@@ -192,6 +192,7 @@ fn targets(balancer: &Balancer, now: Instant) -> Vec<Target> {
             .map(|(_, c)| c.inter)
             .min()
             .unwrap_or_default();
+        let spread = spread(balancer, shortest);
         let count = u32::try_from(checked.len()).unwrap_or(u32::MAX);
         for (position, (server, check)) in (0u32..).zip(checked) {
             let Some(destination) = destination(server, check) else {
@@ -218,7 +219,7 @@ fn targets(balancer: &Balancer, now: Instant) -> Vec<Target> {
                     ),
                 },
                 tls: balancer.check_connector(server.key()).cloned(),
-                first: Monitor::first_probe(now, shortest, position, count),
+                first: Monitor::first_probe(now, spread, position, count),
             });
         }
     }
@@ -256,6 +257,7 @@ fn agent_targets(balancer: &Balancer, now: Instant) -> Vec<AgentTarget> {
         let count = u32::try_from(backend.servers().len()).unwrap_or(u32::MAX);
         for (position, server) in (0u32..).zip(backend.servers()) {
             if let Some(method) = agent::method(server, proxy.timeouts.check) {
+                let spread = spread(balancer, method.agent.inter);
                 targets.push(AgentTarget {
                     key: server.key(),
                     place: Place {
@@ -263,13 +265,19 @@ fn agent_targets(balancer: &Balancer, now: Instant) -> Vec<AgentTarget> {
                         backend: Arc::clone(backend),
                         server: server.index(),
                     },
-                    first: Monitor::first_probe(now, method.agent.inter, position, count),
+                    first: Monitor::first_probe(now, spread, position, count),
                     method,
                 });
             }
         }
     }
     targets
+}
+
+/// Over how long first checks are spread: an interval, bounded by `max-spread-checks`.
+fn spread(balancer: &Balancer, interval: Duration) -> Duration {
+    let most = balancer.config.global.max_spread;
+    most.map_or(interval, |most| most.min(interval))
 }
 
 fn pace(balancer: &Balancer, proxy: &ProxyConfig, destination: &Destination) -> Pace {

@@ -101,10 +101,9 @@ impl Monitor {
         }
     }
 
-    /// When the first probe of server `position` of `count` is due: the checks of a backend are spread over the
-    /// shortest interval.
-    pub fn first_probe(now: Instant, shortest: Duration, position: u32, count: u32) -> Instant {
-        now + shortest * position / count.max(1)
+    /// When the first probe of server `position` of `count` is due: the checks of a backend are spread over this time.
+    pub fn first_probe(now: Instant, spread: Duration, position: u32, count: u32) -> Instant {
+        now + spread * position / count.max(1)
     }
 
     /// The way in.

@@ -288,6 +288,11 @@ fn single(name: &str, arg: &Arg<'_>, draft: &mut Draft, context: &mut Context<'_
             let percent = value::number(arg, name, 0, 50)?;
             global.spread_checks = u8::try_from(percent).unwrap_or(50);
         }
+        "max-spread-checks" => {
+            // 0 stands for no bound.
+            let most = value::time(arg, name, Unit::Milliseconds)?;
+            global.max_spread = Some(most).filter(|most| !most.is_zero());
+        }
         "hard-stop-after" => {
             global.hard_stop_after = Some(value::time(arg, name, Unit::Milliseconds)?);
         }

@@ -89,6 +89,7 @@ fn global(plan: &mut Plan, old: &Global, new: &Global) {
         differs(&old.stats_sockets, &new.stats_sockets),
     );
     settings.named("spread-checks", old.spread_checks != new.spread_checks);
+    settings.named("max-spread-checks", old.max_spread != new.max_spread);
     settings.named("tune.h2", old.http2 != new.http2);
     let buffers = |global: &Global| (global.client_buffers, global.server_buffers);
     settings.named("tune.rcvbuf, tune.sndbuf", buffers(old) != buffers(new));

@@ -49,6 +49,7 @@ pub(super) const GLOBALS: &[&str] = &[
     "set-var proc.one int(1)",
     "set-var-fmt proc.two two",
     "spread-checks 5",
+    "max-spread-checks 5s",
     "stats socket /run/x.sock mode 660 level admin",
     "uid 7",
     "unix-bind mode 660",
