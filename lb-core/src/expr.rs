@@ -37,7 +37,7 @@ pub use written::Written;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::AtomicBool},
 };
 
 use crate::{
@@ -130,6 +130,8 @@ pub struct Definitions {
     pub origin: Option<Arc<Origin>>,
     /// Servers that expressions asked about, with their backends.
     pub(crate) asked: Arc<Mutex<Vec<Asked>>>,
+    /// An expression looks at the bodies of requests.
+    pub(crate) reads_bodies: Arc<AtomicBool>,
     /// `http-errors` sections by name.
     pub error_files: Arc<BTreeMap<String, ErrorFiles>>,
 }

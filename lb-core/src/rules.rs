@@ -90,6 +90,8 @@ struct Rules {
     lengths: (Vec<usize>, Vec<usize>),
     /// Servers that expressions ask about, with their backends.
     asked: Vec<Asked>,
+    /// An expression looks at the bodies of requests.
+    reads_bodies: bool,
 }
 
 /// An action and when it is taken.
@@ -239,6 +241,13 @@ impl ProxyRules {
             && rules.request_headers.is_empty()
             && rules.slots == (0, 0)
             && rules.unique_id.format.is_none()
+            && !rules.reads_bodies
+    }
+
+    /// Whether anything looks at the bodies of requests, as far as they have come.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn read_bodies(&self) -> bool {
+        self.rules.reads_bodies
     }
 
     /// The id of a connection that is no request (`unique-id-format`).

@@ -1,7 +1,9 @@
 //! From the text of an expression to its tree: `fetch(a,b),converter(c),...`.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use super::{
-    Conversion, Definitions, Expr,
+    Conversion, Definitions, Expr, Needs,
     args::compile,
     convert,
     fetch::{self, Fetch},
@@ -124,6 +126,9 @@ pub(crate) fn from_calls(
         if (converter.input, converter.output) != (super::Type::Any, super::Type::Any) {
             result = converter.output;
         }
+    }
+    if entry.needs == Needs::Payload {
+        definitions.reads_bodies.store(true, Relaxed);
     }
     Ok(Expr {
         fetch: entry,

@@ -11,7 +11,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt, io,
     path::Path,
-    sync::{Arc, PoisonError},
+    sync::{Arc, PoisonError, atomic::Ordering::Relaxed},
 };
 
 use super::{
@@ -344,6 +344,7 @@ impl<'l> RulesBuilder<'l> {
         rules
             .asked
             .clone_from(&asked.unwrap_or_else(PoisonError::into_inner));
+        rules.reads_bodies = definitions.reads_bodies.load(Relaxed);
         // ACLs may have got further lines after their first use.
         for list in [
             &mut rules.connection,

@@ -121,3 +121,91 @@ const CASES: &[Case] = &[
 fn parsed_requests_are_waited_for_alike() {
     assert_alike("parsed_requests_are_waited_for_alike", PARSED, CASES);
 }
+
+const SEEN: &str = "{global}{http}    timeout connect 10s
+    timeout client 20s
+    timeout server 10s
+frontend front
+    bind {front}
+    http-request set-header x-seen \"%[req.body_len] %[req.body_size] %[req.body_param(a)] %[req.body,hex]\"
+    use_backend long if { req.body_len gt 5 }
+    use_backend named if { req.body_param(b) -m found }
+    default_backend other
+backend long
+    http-request set-header x-backend long
+    server one {a}
+backend named
+    http-request set-header x-backend \"named %[req.body]\"
+    server one {a}
+backend other
+    server one {a}
+frontend routes
+    bind {front2}
+    use_backend named if { req.body -m sub good }
+    default_backend other
+";
+
+const SEEN_CASES: &[Case] = &[
+    sends(
+        "seen_whole",
+        &[Step::Send(
+            b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 7\r\n\r\na=1&b=2",
+        )],
+    ),
+    sends(
+        "seen_short",
+        &[Step::Send(
+            b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nb=2",
+        )],
+    ),
+    sends(
+        "seen_chunks",
+        &[Step::Send(
+            b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\na=1&b\r\n0\r\n\r\n",
+        )],
+    ),
+    sends(
+        "seen_in_part",
+        &[
+            Step::Send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 7\r\n\r\na=1"),
+            Step::AtOrigin(b"x-seen"),
+            Step::Send(b"&b=2"),
+        ],
+    ),
+    sends(
+        "seen_nothing",
+        &[Step::Send(b"GET /?a=1 HTTP/1.1\r\nHost: h\r\n\r\n")],
+    ),
+    sends(
+        "seen_one_after_the_other",
+        &[
+            Step::Send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 7\r\n\r\na=1&b=2"),
+            Step::Until(b"ok"),
+            Step::Send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"),
+        ],
+    )
+    .logs(2),
+    sends(
+        "seen_by_a_route",
+        &[Step::Send(
+            b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\ngood",
+        )],
+    )
+    .front(1),
+    sends(
+        "seen_by_another_route",
+        &[Step::Send(
+            b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nbad",
+        )],
+    )
+    .front(1),
+];
+
+#[test]
+fn contents_are_seen_as_far_as_they_have_come() {
+    assert_alike(
+        "contents_are_seen_as_far_as_they_have_come",
+        SEEN,
+        SEEN_CASES,
+    );
+}

@@ -86,6 +86,14 @@ pub(super) async fn request(
     })
 }
 
+/// Lets rules see what has come of the content of a request, without waiting for more.
+pub(super) fn glance(connection: &mut Connection, framing: Framing) {
+    let came = content(connection.client.input.bytes(), framing);
+    if !came.is_empty() {
+        connection.state.bodies().request = came.into_owned();
+    }
+}
+
 /// Says `100 Continue` to a client that waits for it. The server is not asked any more.
 async fn go_on(connection: &mut Connection, x: &mut Exchange) {
     let mut head = HeadMut::new(&mut x.request, connection.client.input.kept());
@@ -179,7 +187,7 @@ fn progress(
 /// Whether more of a request's body is to come, and there is room for it.
 pub(super) fn is_partial(client: &mut Side, most: usize, framing: Framing) -> bool {
     match framing {
-        Framing::Tunnel => client.input.makes_room(most),
+        Framing::None | Framing::Tunnel => false,
         _ => matches!(progress(client, (0, most), framing, 0), Progress::Partial),
     }
 }
@@ -187,8 +195,8 @@ pub(super) fn is_partial(client: &mut Side, most: usize, framing: Framing) -> bo
 /// The content at the front of `bytes`, without chunks around it.
 pub(super) fn content(bytes: &[u8], framing: Framing) -> Cow<'_, [u8]> {
     match framing {
-        // What follows is another request.
-        Framing::None => Cow::default(),
+        // What follows is another request, or no HTTP.
+        Framing::None | Framing::Tunnel => Cow::default(),
         Framing::Length(length) => {
             let length = usize::try_from(length).unwrap_or(usize::MAX);
             bytes

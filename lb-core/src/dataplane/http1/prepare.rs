@@ -143,6 +143,9 @@ async fn apply(
             return Some(done);
         }
     }
+    if proxy.rules.read_bodies() {
+        hold::glance(connection, summary.framing);
+    }
     count_request(connection, x);
     if let Some(uri) = &proxy.monitor_uri
         && is_monitor(

@@ -270,7 +270,12 @@ pub(super) const TABLE: &[Fetch] = &[
         "What was received of the request's body so far.",
         Eval::Growing(|_, view| {
             let body = view.request.map(|_| Value::Binary(view.payload.into()));
-            (body, Settled::No)
+            let settled = if view.is_http() {
+                Settled::No
+            } else {
+                Settled::Yes
+            };
+            (body, settled)
         }),
     ),
     Fetch::row(
@@ -377,13 +382,17 @@ pub(super) const TABLE: &[Fetch] = &[
         &[],
         &[],
         Type::Int,
-        Needs::Request,
-        "Content-Length of the request, 0 without one.",
+        Needs::Payload,
+        "Content-Length of the request; without one, length of what was received of its body so far.",
         Eval::One(|_, view| {
-            let length = view.request?.value(b"content-length");
-            Some(Value::Int(
-                length.and_then(|l| Value::text(l).integer()).unwrap_or(0),
-            ))
+            let stated = view.request?.value(b"content-length");
+            let stated = stated.and_then(|length| Value::text(length).integer());
+            let received = if view.is_http() {
+                view.payload.len()
+            } else {
+                0
+            };
+            Some(Value::Int(stated.or_else(|| received.try_into().ok())?))
         }),
     ),
 ];
