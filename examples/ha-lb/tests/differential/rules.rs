@@ -58,6 +58,7 @@ backend cookies
     server one {a} cookie c1
     server two {b} cookie c2
 backend chosen
+    option forwardfor if-none
     use-server off if { path_beg /chosen }
     use-server %[path,field(4,/)] if { path_beg /chosen/by-name }
     use-server two if { path_end /two }
@@ -120,7 +121,7 @@ const CASES: &[Case] = &[
     get("rules_admin", &[Step::Send(b"GET /admin/x HTTP/1.1\r\nHost: h\r\n\r\n")]),
     get("rules_backend_deny", &[Step::Send(b"GET /admin/denied HTTP/1.1\r\nHost: h\r\n\r\n")]),
     get("rules_nowhere", &[Step::Send(b"GET /nowhere HTTP/1.1\r\nHost: h\r\n\r\n")]),
-    get("use_server_behind_one_that_is_down", &[Step::Send(b"GET /chosen/two HTTP/1.1\r\nHost: h\r\n\r\n")]),
+    get("use_server_behind_one_that_is_down", &[Step::Send(b"GET /chosen/two HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 1.2.3.4\r\n\r\n")]),
     get("use_server_by_name_behind_one_that_is_down", &[Step::Send(b"GET /chosen/by-name/one HTTP/1.1\r\nHost: h\r\n\r\n")]),
     get("cookie_none", &[Step::Send(b"GET /cookies HTTP/1.1\r\nHost: h\r\n\r\n")]),
     get("cookie_valid", &[Step::Send(b"GET /cookies HTTP/1.1\r\nHost: h\r\nCookie: a=1; SRV=c2; b=2\r\n\r\n")]),

@@ -404,7 +404,8 @@ fn add_address(
     }
     let mut head = HeadMut::new(&mut x.request, connection.client.input.kept());
     let name = first.header.as_bytes();
-    let only_if_none = both.into_iter().flatten().any(|option| option.if_none);
+    // One of them that says so always is enough.
+    let only_if_none = both.into_iter().flatten().all(|option| option.if_none);
     if only_if_none && head.as_ref().value(name).is_some() {
         return;
     }

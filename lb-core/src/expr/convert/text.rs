@@ -175,10 +175,11 @@ pub(super) const TABLE: &[Converter] = &[
         &[need("variable", ArgKind::Variable)],
         Type::String,
         Type::Int,
-        "0 if the text equals that of a variable, below 0 if it comes before, above 0 if it comes after.",
+        "0 if the text equals that of a variable, below 0 if it comes before, above 0 if it comes after: the distance between the \
+         first bytes that differ, or between the lengths.",
         |value, args, view| {
             let other = stored(args.first()?, view)?.into_text();
-            Some(Value::Int(value.bytes()?.cmp(&other) as i64))
+            Some(Value::Int(distance(value.bytes()?, &other)))
         },
     ),
     Converter::row(
@@ -401,4 +402,16 @@ fn add_item<'a>(
     }
     out.extend_from_slice(suffix);
     Some(Value::String(out.into()))
+}
+
+/// What `strncmp` and the lengths say.
+fn distance(one: &[u8], other: &[u8]) -> i64 {
+    let unlike = one.iter().zip(other).find(|(one, other)| one != other);
+    match unlike {
+        Some((one, other)) => i64::from(*one) - i64::from(*other),
+        None => {
+            let length = |text: &[u8]| i64::try_from(text.len()).unwrap_or(i64::MAX);
+            length(one) - length(other)
+        }
+    }
 }

@@ -250,8 +250,9 @@ fn every_variable_writes_something_and_is_documented() {
     for (name, _, doc) in VARIABLES {
         assert!(doc.ends_with('.'), "{name}");
         let text = message(&NORMAL, &format!("%{name}"));
-        let captures = matches!(*name, "hr" | "hs" | "hrl" | "hsl");
-        assert_eq!(text.is_empty(), captures, "%{name} is '{text}'");
+        // Captures, and the query, of which there are none.
+        let may_be_empty = matches!(*name, "hr" | "hs" | "hrl" | "hsl" | "HQ");
+        assert_eq!(text.is_empty(), may_be_empty, "%{name} is '{text}'");
     }
 }
 
@@ -262,6 +263,11 @@ fn variables_and_flags() {
         active: 9,
         ..NORMAL
     };
+    let plain = Recorded {
+        target: Some("/p/q"),
+        ..recorded
+    };
+    assert_eq!(message(&plain, "[%HQ]%{+Q}HQ"), "[]\"\"");
     for (format, expected) in [
         (
             "%HM %HU %HP %HPO %HQ %HV",

@@ -437,8 +437,10 @@ impl Line<'_, '_> {
             }
             V::HttpPathOnly => self.text(Some(split(line.target).path)),
             V::HttpQuery => {
+                // None is nothing, not `-`.
                 let start = memchr::memchr(b'?', line.target);
-                self.text(start.and_then(|at| line.target.get(at..)));
+                let query = start.and_then(|at| line.target.get(at..));
+                self.quoted(query.unwrap_or_default(), Kind::Text);
             }
             _ => {
                 self.quote();
