@@ -21,6 +21,14 @@ pub struct LogFormat {
     log: bool,
 }
 
+/// What a format makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Line,
+    Value,
+    Identifier,
+}
+
 #[derive(Debug, Clone)]
 enum Node {
     /// Text without blanks.
@@ -59,12 +67,17 @@ const TCP: &str = "%ci:%cp [%t] %ft %b/%s %Tw/%Tc/%Tt %B %ts %ac/%fc/%bc/%sc/%rc
 impl LogFormat {
     /// Parses the text of a `log-format` line.
     pub fn parse(text: &str) -> Result<Self, RuleError> {
-        parse::format(text, &Definitions::default(), true)
+        parse::format(text, &Definitions::default(), Purpose::Line)
     }
 
     /// Parses text that makes a value in a rule: nothing is escaped, what is missing is empty.
     pub(crate) fn value(text: &str, definitions: &Definitions) -> Result<Self, RuleError> {
-        parse::format(text, definitions, false)
+        parse::format(text, definitions, Purpose::Value)
+    }
+
+    /// Parses `unique-id-format`: a value in which runs of blanks are one, as in lines.
+    pub(crate) fn identifier(text: &str, definitions: &Definitions) -> Result<Self, RuleError> {
+        parse::format(text, definitions, Purpose::Identifier)
     }
 
     /// `option httplog`.

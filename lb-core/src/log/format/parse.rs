@@ -1,6 +1,6 @@
 //! The text of a format: `%name`, `%{flags}name`, `%[expression]`, `%%`.
 
-use super::{Flags, LogFormat, Node, VARIABLES, Variable};
+use super::{Flags, LogFormat, Node, Purpose, VARIABLES, Variable};
 use crate::{
     expr::{Definitions, Expr, parse::nearest},
     rules::RuleError,
@@ -15,10 +15,10 @@ pub(crate) fn looks_dynamic(text: &str) -> bool {
 pub(super) fn format(
     text: &str,
     definitions: &Definitions,
-    log: bool,
+    purpose: Purpose,
 ) -> Result<LogFormat, RuleError> {
     let mut nodes = Nodes {
-        log,
+        joins_blanks: purpose != Purpose::Value,
         ..Nodes::default()
     };
     let mut defaults = Flags::default();
@@ -57,7 +57,7 @@ pub(super) fn format(
     nodes.text(rest);
     Ok(LogFormat {
         nodes: nodes.finish(),
-        log,
+        log: purpose == Purpose::Line,
     })
 }
 
@@ -126,8 +126,8 @@ fn closing(text: &str) -> Option<usize> {
 /// Collects nodes; text is cut at blanks.
 #[derive(Default)]
 struct Nodes {
-    /// Runs of blanks are one separator in log lines; in values blanks are text.
-    log: bool,
+    /// Runs of blanks are one separator; in values blanks are text.
+    joins_blanks: bool,
     list: Vec<Node>,
     text: Vec<u8>,
 }
@@ -135,7 +135,7 @@ struct Nodes {
 impl Nodes {
     fn text(&mut self, text: &str) {
         for byte in text.bytes() {
-            if byte != b' ' || !self.log {
+            if byte != b' ' || !self.joins_blanks {
                 self.text.push(byte);
                 continue;
             }

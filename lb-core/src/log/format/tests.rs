@@ -421,3 +421,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn blanks_and_quotes_are_those_of_the_purpose() {
+    let definitions = Definitions::default();
+    let written = |format: LogFormat| {
+        let mut out = Vec::new();
+        format.write_value(&World::new().view(), &mut out);
+        String::from_utf8(out).unwrap()
+    };
+    let text = "%{+X}o %ci  %{+Q}[str(a  b)]  x ";
+    assert_eq!(
+        written(LogFormat::value(text, &definitions).unwrap()),
+        " C0000207  a  b  x "
+    );
+    assert_eq!(
+        written(LogFormat::identifier(text, &definitions).unwrap()),
+        "C0000207 a  b x "
+    );
+}

@@ -54,7 +54,11 @@ pub(super) fn format(
                 let mut line = Line {
                     view,
                     record,
-                    flags: *flags,
+                    // In values expressions stand without quotes, as with HAProxy.
+                    flags: Flags {
+                        quote: flags.quote && format.log,
+                        ..*flags
+                    },
                     log: format.log,
                     out,
                 };

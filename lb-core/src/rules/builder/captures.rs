@@ -89,7 +89,7 @@ impl RulesBuilder<'_> {
         let mut cursor = Words::new(words);
         let text = cursor.required("a format")?;
         cursor.finish()?;
-        self.rules.unique_id.format = Some(LogFormat::value(text, &self.definitions)?);
+        self.rules.unique_id.format = Some(LogFormat::identifier(text, &self.definitions)?);
         Ok(Vec::new())
     }
 
