@@ -244,6 +244,12 @@ impl ProxyRules {
             && !rules.reads_bodies
     }
 
+    /// Whether there are `tcp-request content` rules.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn inspect(&self) -> bool {
+        !self.rules.content.is_empty()
+    }
+
     /// Whether anything looks at the bodies of requests, as far as they have come.
     #[cfg(feature = "tokio")]
     pub(crate) fn read_bodies(&self) -> bool {

@@ -55,12 +55,15 @@ impl Inspection {
 
     /// Asks for what a rule wants to know; an answer that is not there when the inspection has lasted for `within` is none.
     pub(super) async fn resolve(
-        &self,
+        &mut self,
         connection: &mut Connection,
         lookup: &Lookup,
         within: Option<Duration>,
     ) -> Result<(), Gone> {
         connection.timer.after(self.since, within);
-        lookup::resolve(connection, lookup).await
+        lookup::resolve(connection, lookup).await?;
+        // What the client has sent meanwhile was received: its silence begins anew.
+        self.heard = clock::recent();
+        Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::{
-    Conversion, Definitions, Expr, Needs,
+    Conversion, Definitions, Expr,
     args::compile,
     convert,
     fetch::{self, Fetch},
@@ -127,7 +127,8 @@ pub(crate) fn from_calls(
             result = converter.output;
         }
     }
-    if entry.needs == Needs::Payload {
+    // What else needs payload has nothing to look at in HTTP.
+    if entry.name == "req.len" || entry.name.starts_with("req.body") {
         definitions.reads_bodies.store(true, Relaxed);
     }
     Ok(Expr {

@@ -1,7 +1,7 @@
 //! `tcp-request content` of a proxy in HTTP mode: what is asked of bytes that have been parsed, and what is waited for.
 
 use crate::{
-    case::{Case, Step, sends},
+    case::{Case, PATIENT, Step, sends},
     compare::assert_alike,
 };
 
@@ -143,6 +143,14 @@ frontend routes
     bind {front2}
     use_backend named if { req.body -m sub good }
     default_backend other
+frontend waits
+    bind {front3}
+    http-request set-header x-one 1
+    http-request wait-for-body time 500ms
+    http-after-response set-header x-first 1
+    http-after-response set-header x-second 2
+    http-after-response set-header x-third 3
+    default_backend other
 ";
 
 const SEEN_CASES: &[Case] = &[
@@ -185,6 +193,14 @@ const SEEN_CASES: &[Case] = &[
         ],
     )
     .logs(2),
+    sends(
+        "seen_too_late",
+        &[Step::Send(
+            b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\ngood",
+        )],
+    )
+    .silence(PATIENT)
+    .front(2),
     sends(
         "seen_by_a_route",
         &[Step::Send(

@@ -79,6 +79,8 @@ pub(super) async fn request(
         Ok(Progress::Broken) | Err(Gone::Client) => (b'C', None),
         Err(Gone::Killed) => (b'K', None),
     };
+    // The rules do not go on.
+    connection.state.awaiting = 0;
     x.trace.end_with(cause, b'R');
     Some(match status {
         Some(status) => Prepared::Answer(Answer::Page(status)),
@@ -151,6 +153,8 @@ pub(super) async fn response(
         Err(Gone::Client) => (b'C', 400),
         Err(Gone::Killed) => (b'K', 503),
     };
+    // The rules do not go on.
+    connection.state.awaiting = 0;
     x.trace.end_with(cause, b'H');
     Some(Answer::Page(status))
 }

@@ -189,6 +189,9 @@ async fn apply(
                     x.trace.end_with(gone.cause(), b'R');
                     return Some(Prepared::Drop);
                 }
+                if proxy.rules.read_bodies() {
+                    hold::glance(connection, summary.framing);
+                }
             }
             verdict => break verdict,
         }
@@ -218,7 +221,7 @@ async fn inspect(
     proxy: &ProxyConfig,
     framing: Framing,
 ) -> Option<Prepared> {
-    if std::mem::take(&mut connection.inspected) {
+    if std::mem::take(&mut connection.inspected) || !proxy.rules.inspect() {
         return None;
     }
     let mut inspection = Inspection::begin();

@@ -96,7 +96,7 @@ fn every_converter() {
         ("str(12),strcmp(txn.v)", Some("0")),
         ("str(1a),strcmp(txn.v)", Some("47")),
         ("str(02),strcmp(txn.v)", Some("-1")),
-        ("str(1234),strcmp(txn.v)", Some("2")),
+        ("str(1234),strcmp(txn.v)", Some("1")),
         ("bool(true),iif(yes,no)", Some("yes")),
         ("int(0),iif(yes,no)", Some("no")),
         ("str(abc),base64", Some("YWJj")),

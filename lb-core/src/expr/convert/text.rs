@@ -176,7 +176,7 @@ pub(super) const TABLE: &[Converter] = &[
         Type::String,
         Type::Int,
         "0 if the text equals that of a variable, below 0 if it comes before, above 0 if it comes after: the distance between the \
-         first bytes that differ, or between the lengths.",
+         first bytes that differ.",
         |value, args, view| {
             let other = stored(args.first()?, view)?.into_text();
             Some(Value::Int(distance(value.bytes()?, &other)))
@@ -404,14 +404,11 @@ fn add_item<'a>(
     Some(Value::String(out.into()))
 }
 
-/// What `strncmp` and the lengths say.
+/// The distance between the first bytes that differ, else which one is longer.
 fn distance(one: &[u8], other: &[u8]) -> i64 {
     let unlike = one.iter().zip(other).find(|(one, other)| one != other);
     match unlike {
         Some((one, other)) => i64::from(*one) - i64::from(*other),
-        None => {
-            let length = |text: &[u8]| i64::try_from(text.len()).unwrap_or(i64::MAX);
-            length(one) - length(other)
-        }
+        None => one.len().cmp(&other.len()) as i64,
     }
 }
