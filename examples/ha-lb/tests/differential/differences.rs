@@ -105,6 +105,7 @@ const INTENDED: &[Difference] = &[
     ("RFC 9111 §4: a content may decide about the answer, and is no part of the key", &[("cache_query_with_content", "OCL")]),
     ("RFC 9112 §8: what ends with its connection may have been cut, which nobody could tell", &[("cache_after_until_close", "OCL")]),
     ("the length of what is in a cache is known, whatever it came in", &[("cache_chunks", "CL")]),
+    ("the log tells when the head had come, although the body did not", &[("seen_too_late", "L")]),
     ("the log names a request that content rules refuse", &[("parsed_body_refused", "L")]),
     ("the age that a server tells is passed on, whether or not the response is kept", &[("cache_aged", "C")]),
     ("a refusal is told and logged as one, although a cache had the answer", &[("cache_denied", "CL")]),
